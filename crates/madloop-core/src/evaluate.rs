@@ -1,0 +1,73 @@
+//! Scoring: features of a real and a generated set, and the metrics between them.
+
+use std::collections::BTreeMap;
+
+use crate::{Generator, Result, Samples, SamplingBias, Seeds, Shape};
+
+/// Features of a set, one row a sample (`[rows, dim]`, row-major f32).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Features {
+    /// Number of samples.
+    pub rows: usize,
+    /// Features of one sample.
+    pub dim: usize,
+    /// The values.
+    pub values: Vec<f32>,
+}
+
+impl Features {
+    /// Row `row`.
+    pub fn row(&self, row: usize) -> &[f32] {
+        &self.values[row * self.dim..(row + 1) * self.dim]
+    }
+}
+
+/// Maps samples to features; the result never depends on how the samples are batched.
+pub trait FeatureMap: Send + Sync {
+    /// Its name, as in `score.features`.
+    fn name(&self) -> &str;
+    /// Features of one sample of shape `shape`.
+    fn dim(&self, shape: Shape) -> usize;
+    /// The features of all samples.
+    fn features(&self, samples: &Samples) -> Result<Features>;
+}
+
+/// Metric values of one generation, by catalogue name.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Scores {
+    /// Every metric asked for; `None` when it is undefined here.
+    pub values: BTreeMap<String, Option<f64>>,
+    /// Why a metric is undefined.
+    pub undefined: BTreeMap<String, String>,
+}
+
+impl Scores {
+    /// Adds a metric; a value that is not finite is recorded as undefined, with its reason.
+    pub fn set(&mut self, name: &str, value: Result<f64, String>) {
+        match value {
+            Ok(value) if value.is_finite() => {
+                self.values.insert(name.to_owned(), Some(value));
+            }
+            Ok(value) => self.set(name, Err(format!("the value is {value}"))),
+            Err(why) => {
+                self.values.insert(name.to_owned(), None);
+                self.undefined.insert(name.to_owned(), why);
+            }
+        }
+    }
+}
+
+/// Scores generations against the reference set.
+pub trait Evaluator: Send + Sync {
+    /// Samples scored a generation, real and generated alike.
+    fn rows(&self) -> u64;
+
+    /// Sampling bias of the scored samples; `None` is the loop's.
+    fn lambda(&self) -> Option<SamplingBias>;
+
+    /// The real samples of the generation-0 record: as many, none of them in the reference.
+    fn held_out(&self, seeds: Seeds) -> Result<Samples>;
+
+    /// Scores `generated` (real samples at generation 0, when there is no model).
+    fn score(&self, generated: &Samples, model: Option<&dyn Generator>, seeds: Seeds) -> Result<Scores>;
+}

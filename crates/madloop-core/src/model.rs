@@ -1,0 +1,71 @@
+//! Trainers and generators: the seams behind which every model family stands.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::{Blobs, Context, Mix, Result, Samples, SamplingBias, Seeds, Shape};
+
+/// Makes a generator from a training set, from scratch.
+pub trait Trainer: Send + Sync {
+    /// The model family's name, such as `gaussian`.
+    fn family(&self) -> &'static str;
+
+    /// Trains on `mix`. Randomness comes from `context.seeds` alone; collapse is a [`Trained`], not an error.
+    fn train(&self, mix: &Mix, context: &mut Context<'_>) -> Result<Trained>;
+
+    /// Reads back what [`Generator::save`] wrote; the two sample identical bits.
+    fn load(&self, blobs: &dyn Blobs) -> Result<Arc<dyn Generator>>;
+
+    /// About what training on `rows` samples costs.
+    fn cost(&self, rows: u64, shape: Shape) -> Cost;
+}
+
+/// A trained model.
+pub trait Generator: Send + Sync {
+    /// Rows `rows` of the draw addressed by `seeds`; row r depends on r, lambda and the seeds alone.
+    fn sample(&self, rows: Range<u64>, lambda: SamplingBias, seeds: Seeds) -> Result<Samples>;
+
+    /// Writes the whole model.
+    fn save(&self, blobs: &mut dyn Blobs) -> Result<()>;
+
+    /// The model's own mean and covariance, where it is one Gaussian.
+    fn gaussian(&self) -> Option<GaussianParameters> {
+        None
+    }
+
+    /// The name of the sampler, where the family has several.
+    fn sampler(&self) -> Option<(String, u32)> {
+        None
+    }
+}
+
+/// Parameters of a Gaussian in R^d.
+#[derive(Debug, Clone, PartialEq)]
+pub struct GaussianParameters {
+    /// `[d]`.
+    pub mean: Vec<f64>,
+    /// `[d, d]`, symmetric.
+    pub covariance: Vec<f64>,
+}
+
+/// What training came to.
+#[derive(Clone)]
+pub enum Trained {
+    /// A model.
+    Model(Arc<dyn Generator>),
+    /// A model that has lost a dimension or more, and how; the loop goes on with it.
+    Degenerate(Arc<dyn Generator>, String),
+    /// No model, and why; the cell ends.
+    Ended(String),
+}
+
+/// A rough price of a model, for the estimate before a run.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Cost {
+    /// Floating-point operations of training.
+    pub train: f64,
+    /// Floating-point operations of drawing one sample.
+    pub sample_row: f64,
+    /// Bytes of a saved model.
+    pub model_bytes: f64,
+}

@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(first(7, 3, 11), GOLDEN_7_3_11);
     }
     const GOLDEN_0_1_0: u64 = 17_743_080_114_931_130_846;
-    const GOLDEN_7_3_11: u64 = 0;
+    const GOLDEN_7_3_11: u64 = 16_655_532_251_858_989_878;
 
     #[test]
     fn every_address_has_its_own_stream() {

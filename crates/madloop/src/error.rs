@@ -41,12 +41,53 @@ pub enum Error {
         /// What to put where.
         remedy: String,
     },
+    /// A configuration that cannot be run.
+    #[error("{place}: {why}")]
+    Config {
+        /// The file, preset or option, and the key.
+        place: String,
+        /// What is wrong, with the value, and what to do.
+        why: String,
+    },
+    /// A run that is there already and is another experiment.
+    #[error(
+        "{} holds another experiment:\n{difference}\ngive a new folder with --out, or delete that run", path.display()
+    )]
+    OtherRun {
+        /// The run's folder.
+        path: PathBuf,
+        /// The keys that differ, a line each.
+        difference: String,
+    },
+    /// Not enough room for the run.
+    #[error(
+        "{} has {available} free and the run needs about {needed}; free some space, choose another folder with --out, \
+         or keep less (store.keep = \"last\")", path.display()
+    )]
+    NoSpace {
+        /// Where the run would go.
+        path: PathBuf,
+        /// What is free, in words.
+        available: String,
+        /// What is needed, in words.
+        needed: String,
+    },
     /// An error of the loop.
     #[error(transparent)]
     Core(#[from] madloop_core::Error),
 }
 
 impl Error {
+    /// A configuration that cannot be run.
+    pub(crate) fn config(place: impl Into<String>, why: impl Into<String>) -> Self {
+        Self::Config { place: place.into(), why: why.into() }
+    }
+
+    /// Whether the run was stopped on request.
+    pub fn is_cancelled(&self) -> bool {
+        matches!(self, Self::Core(madloop_core::Error::Cancelled))
+    }
+
     /// For `map_err` on I/O results.
     pub(crate) fn io(
         action: &'static str,
@@ -60,5 +101,14 @@ impl Error {
     /// A file that is not what it should be.
     pub(crate) fn bad_file(path: impl Into<PathBuf>, why: impl Into<String>, remedy: impl Into<String>) -> Self {
         Self::BadFile { path: path.into(), why: why.into(), remedy: remedy.into() }
+    }
+}
+
+impl From<Error> for madloop_core::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Core(error) => error,
+            error => Self::other(error),
+        }
     }
 }

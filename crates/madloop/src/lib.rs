@@ -1,7 +1,15 @@
 //! Data, configuration, store, scoring and reports around the self-consuming loop of `madloop-core`.
 
+pub mod config;
 pub mod data;
 mod error;
+mod estimate;
+mod provenance;
 pub mod report;
+pub mod scoring;
+mod session;
+pub mod store;
 
 pub use error::{Error, Result};
+pub use estimate::{Estimate, bytes_in_words, seconds_in_words};
+pub use session::{Session, Workers};

@@ -1,0 +1,19 @@
+//! Experiments: from TOML, presets and overrides to the resolved configuration of every cell.
+
+mod cells;
+mod check;
+mod names;
+mod presets;
+mod raw;
+mod schema;
+
+pub use cells::{CellConfig, Swept};
+pub use names::nearest;
+pub(crate) use names::did_you_mean;
+pub(crate) use raw::flatten;
+pub use presets::{Preset, presets};
+pub use raw::{Overrides, Scale, load};
+pub use schema::{
+    Experiment, FeatureName, HistoryConfig, KeepConfig, LoopConfig, ModelConfig, ReferenceSplit, ScoreConfig, StoreConfig,
+    json_schema,
+};

@@ -1,0 +1,23 @@
+//! The presets that the binary carries.
+
+/// A preset: one file of `presets/`.
+#[derive(Debug, Clone, Copy)]
+pub struct Preset {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// Its TOML.
+    pub text: &'static str,
+}
+
+macro_rules! embedded {
+    ($($name:literal),+ $(,)?) => {
+        &[$(Preset { name: $name, text: include_str!(concat!("../../../../presets/", $name, ".toml")) }),+]
+    };
+}
+
+static PRESETS: &[Preset] = embedded!["quickstart", "fig10-gaussian", "fig14-gmm", "fig17-kde", "mnist-gmm"];
+
+/// All presets, the quickstart first.
+pub fn presets() -> &'static [Preset] {
+    PRESETS
+}

@@ -1,0 +1,264 @@
+//! From a TOML file or preset, a scale and overrides to a resolved experiment and its cells.
+
+use std::path::Path;
+
+use toml::{Table, Value};
+
+use super::check::{check_names, check_tag};
+use super::names::did_you_mean;
+use super::presets::presets;
+use super::schema::json_schema;
+use super::{CellConfig, Experiment, Swept};
+use crate::{Error, Result};
+
+/// How large an experiment is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scale {
+    /// Seconds: does it run?
+    Smoke,
+    /// Minutes to hours on a laptop.
+    Laptop,
+    /// The paper's own size.
+    Paper,
+}
+
+impl Scale {
+    /// All scales, smallest first.
+    pub const ALL: [Self; 3] = [Self::Smoke, Self::Laptop, Self::Paper];
+
+    /// `smoke`, `laptop` or `paper`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Smoke => "smoke",
+            Self::Laptop => "laptop",
+            Self::Paper => "paper",
+        }
+    }
+}
+
+/// What the command line changes.
+#[derive(Debug, Clone, Default)]
+pub struct Overrides {
+    /// The scale; laptop by default.
+    pub scale: Option<Scale>,
+    /// `KEY=VALUE` each, in order.
+    pub set: Vec<String>,
+    /// First seed.
+    pub seed: Option<u64>,
+    /// Last generation.
+    pub generations: Option<u32>,
+}
+
+/// Reads EXPERIMENT (a preset's name or a TOML file), applies the scale and the overrides, and expands the sweep.
+pub fn load(experiment: &str, overrides: &Overrides) -> Result<Swept> {
+    let (place, text) = read(experiment)?;
+    let mut table: Table = text.parse().map_err(|error: toml::de::Error| Error::config(&place, error.to_string()))?;
+    let scale = apply_scale(&mut table, overrides.scale, &place)?;
+    let mut sweep = take_sweep(&mut table, &place)?;
+    for setting in &overrides.set {
+        apply_set(&mut table, &mut sweep, setting)?;
+    }
+    if let Some(seed) = overrides.seed {
+        table.insert("seed".into(), Value::Integer(seed as i64));
+    }
+    if let Some(generations) = overrides.generations {
+        table.insert("generations".into(), Value::Integer(i64::from(generations)));
+    }
+    table.insert("scale".into(), Value::String(scale.name().into()));
+
+    let mut schema = json_schema();
+    schema["properties"]["scale"] = serde_json::json!({ "type": "string" });
+    let check = |table: &Table, place: &str| {
+        check_tag(table, &schema, "model", "family", place)?;
+        check_names(table, &schema, place)
+    };
+    check(&table, &place)?;
+    let base = deserialize(&table, &place)?;
+    let cells = sweep.cells(&table, base.seed, |table, place_of_cell| {
+        check(table, place_of_cell)?;
+        deserialize(table, place_of_cell)
+    })?;
+    Ok(Swept { base, sweep, cells })
+}
+
+fn read(experiment: &str) -> Result<(String, String)> {
+    if let Some(preset) = presets().iter().find(|preset| preset.name == experiment) {
+        return Ok((format!("preset {experiment}"), preset.text.to_owned()));
+    }
+    let path = Path::new(experiment);
+    if experiment.ends_with(".toml") || path.is_file() {
+        let text = std::fs::read_to_string(path).map_err(Error::io("read", path, "give a preset's name or a TOML file"))?;
+        return Ok((experiment.to_owned(), text));
+    }
+    let hint = did_you_mean(experiment, presets().iter().map(|preset| preset.name));
+    let why = format!("there is no preset and no TOML file of this name{hint}; `madloop list` shows the presets");
+    Err(Error::config(format!("experiment {experiment}"), why))
+}
+
+/// Takes the `[scale.*]` tables out and merges the chosen one.
+fn apply_scale(table: &mut Table, asked: Option<Scale>, place: &str) -> Result<Scale> {
+    let scale = match table.remove("scale") {
+        // A resolved file names the scale that it was resolved at.
+        Some(Value::String(name)) => {
+            let resolved = Scale::ALL.into_iter().find(|scale| scale.name() == name);
+            return match (resolved, asked) {
+                (None, _) => Err(Error::config(place, format!("scale is \"{name}\"; it must be smoke, laptop or paper"))),
+                (Some(is), Some(asked)) if is != asked => Err(Error::config(
+                    place,
+                    format!("it was resolved at scale {name} and cannot be run at {}; use the original", asked.name()),
+                )),
+                (Some(is), _) => Ok(is),
+            };
+        }
+        Some(Value::Table(scales)) => scales,
+        None => Table::new(),
+        Some(other) => return Err(Error::config(place, format!("scale is {other}; it must be tables such as [scale.smoke]"))),
+    };
+    if let Some(unknown) = scale.keys().find(|key| Scale::ALL.iter().all(|known| known.name() != *key)) {
+        return Err(Error::config(place, format!("[scale.{unknown}] is none of [scale.smoke], [scale.laptop], [scale.paper]")));
+    }
+    let chosen = asked.unwrap_or(Scale::Laptop);
+    match scale.get(chosen.name()) {
+        Some(Value::Table(overrides)) => {
+            for (key, value) in flatten(overrides) {
+                insert(table, &key, value).map_err(|why| Error::config(format!("{place}, scale.{}", chosen.name()), why))?;
+            }
+            Ok(chosen)
+        }
+        // The file itself is the laptop scale unless it says otherwise.
+        None if chosen == Scale::Laptop => Ok(chosen),
+        _ => {
+            let known: Vec<&str> = scale.keys().map(String::as_str).chain(["laptop"]).collect();
+            Err(Error::config(place, format!("it has no scale {}; it has {}", chosen.name(), known.join(", "))))
+        }
+    }
+}
+
+/// Leaves of a table with their dotted keys; keys that hold dots already are taken as paths.
+pub(crate) fn flatten(table: &Table) -> Vec<(String, Value)> {
+    let mut leaves = Vec::new();
+    for (key, value) in table {
+        match value {
+            Value::Table(inner) => {
+                leaves.extend(flatten(inner).into_iter().map(|(rest, value)| (format!("{key}.{rest}"), value)));
+            }
+            value => leaves.push((key.clone(), value.clone())),
+        }
+    }
+    leaves
+}
+
+/// Sets the value at a dotted key, making tables on the way.
+pub(crate) fn insert(table: &mut Table, key: &str, value: Value) -> Result<(), String> {
+    match key.split_once('.') {
+        None => {
+            table.insert(key.to_owned(), value);
+            Ok(())
+        }
+        Some((first, rest)) => match table.entry(first).or_insert_with(|| Value::Table(Table::new())) {
+            Value::Table(inner) => insert(inner, rest, value),
+            other => Err(format!("{first} is {other} and has no key {rest}")),
+        },
+    }
+}
+
+fn take_sweep(table: &mut Table, place: &str) -> Result<super::cells::Sweep> {
+    match table.remove("sweep") {
+        None => Ok(super::cells::Sweep::default()),
+        Some(Value::Table(sweep)) => super::cells::Sweep::parse(&sweep, place),
+        Some(other) => Err(Error::config(place, format!("sweep is {other}; it must be a table"))),
+    }
+}
+
+/// `KEY=VALUE`: a TOML literal, else a string.
+fn apply_set(table: &mut Table, sweep: &mut super::cells::Sweep, setting: &str) -> Result<()> {
+    let place = format!("--set {setting}");
+    let Some((key, value)) = setting.split_once('=') else {
+        return Err(Error::config(place, "it must be KEY=VALUE, such as loop.lambda=0.8"));
+    };
+    let literal: Result<Table, _> = format!("{key} = {value}").parse();
+    let parsed = match literal {
+        Ok(parsed) => parsed,
+        Err(_) => {
+            let quoted = Value::String(value.to_owned());
+            format!("{key} = {quoted}").parse().map_err(|error: toml::de::Error| Error::config(&place, error.to_string()))?
+        }
+    };
+    for (key, value) in flatten(&parsed) {
+        if key == "scale" {
+            return Err(Error::config(place, "choose the scale with --scale smoke|laptop|paper"));
+        }
+        match key.strip_prefix("sweep.") {
+            Some(swept) => sweep.set(swept, &value, &place)?,
+            None => {
+                sweep.fix(&key);
+                insert(table, &key, value).map_err(|why| Error::config(&place, why))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn deserialize(table: &Table, place: &str) -> Result<Experiment> {
+    let experiment: Experiment = serde_path_to_error::deserialize(Value::Table(table.clone())).map_err(|error| {
+        let path = error.path().to_string();
+        let why = error.into_inner().to_string();
+        let why = why.trim().trim_end_matches('.');
+        let expected_count = why.contains("expected u") && why.contains("`-");
+        let remedy = if expected_count { "; counts are whole numbers and cannot be negative" } else { "" };
+        let path = if path == "." { String::new() } else { format!("{path}: ") };
+        Error::config(place, format!("{path}{why}{remedy}"))
+    })?;
+    validate(&experiment).map_err(|error| match error {
+        Error::Config { place: key, why } => Error::config(place, format!("{key}: {why}")),
+        other => Error::config(place, other.to_string()),
+    })?;
+    Ok(experiment)
+}
+
+/// What the types cannot say.
+fn validate(experiment: &Experiment) -> Result<()> {
+    let bad = |key: &str, why: String| Err(Error::config(key, why));
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if experiment.name.is_empty() || !experiment.name.chars().all(plain) || experiment.name.starts_with('.') {
+        let why = format!("\"{}\" names a folder; use letters, digits, - and _", experiment.name);
+        return bad("name", why);
+    }
+    if experiment.generations == 0 {
+        return bad("generations", "0 generations leave nothing to run; ask for at least 1".into());
+    }
+    let plan = experiment.plan.resolve()?;
+    plan.check(None, u64::from(experiment.generations))?;
+    experiment.model.trainer()?;
+    let score = &experiment.score;
+    if score.k == 0 {
+        return bad("score.k", "0 neighbours define no neighbourhood; use at least 1 (the paper's is 5)".into());
+    }
+    if score.n == Some(0) {
+        return bad("score.n", "0 samples cannot be scored; leave it out or ask for at least 2".into());
+    }
+    if score.every == 0 {
+        return bad("score.every", "0 is no step; use 1 to score every generation".into());
+    }
+    if let Some(lambda) = score.lambda {
+        madloop_core::SamplingBias::new(lambda).map_err(|error| Error::config("score.lambda", error.to_string()))?;
+    }
+    for name in score.metrics.iter().flatten() {
+        crate::scoring::check_metric(name)?;
+    }
+    let seconds = experiment.store.commit_seconds;
+    if !(0.0..=3600.0).contains(&seconds) {
+        return bad("store.commit_seconds", format!("{seconds} must be from 0 to 3600"));
+    }
+    Ok(())
+}
+
+/// The cells of a swept experiment must differ in name.
+pub(crate) fn check_distinct(cells: &[CellConfig]) -> Result<()> {
+    let mut names: Vec<&str> = cells.iter().map(|cell| cell.name.as_str()).collect();
+    names.sort_unstable();
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        None => Ok(()),
+        Some(pair) => Err(Error::config("[sweep]", format!("the cell {} is asked for twice; remove the repeated value", pair[0]))),
+    }
+}

@@ -1,0 +1,246 @@
+//! Feature map + metrics = evaluator: what a cell is scored with.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use madloop_core::{
+    Evaluator, FeatureMap, Features, Generator, OnExhausted, Real, RealPool, Samples, SamplingBias, Scores, Seeds, Shape, Stream,
+};
+use madloop_metrics::{Metric, Of, Reference};
+
+use crate::config::{Experiment, FeatureName, ModelConfig, ReferenceSplit, did_you_mean};
+use crate::data::{DataConfig, DataSet, DataSource, GRID25_SIGMA, Known, grid25_centres};
+use crate::{Error, Result};
+
+/// Samples scored unless `score.n` says otherwise or there are fewer.
+const DEFAULT_N: u64 = 10_000;
+/// Reference samples of sources that never run out; the same in every run.
+const REFERENCE: Stream = Stream::named("reference");
+
+/// That a metric of this name exists.
+pub(crate) fn check_metric(name: &str) -> Result<&'static Metric> {
+    madloop_metrics::find(name).ok_or_else(|| {
+        let names = || madloop_metrics::CATALOG.iter().map(|metric| metric.name);
+        let hint = did_you_mean(name, names());
+        let all: Vec<&str> = names().collect();
+        Error::config("score.metrics", format!("there is no metric \"{name}\"{hint}; there are {}", all.join(", ")))
+    })
+}
+
+/// The metrics of an experiment: those asked for, or those that suit its data and model.
+pub fn metrics_of(experiment: &Experiment) -> Vec<String> {
+    if let Some(metrics) = &experiment.score.metrics {
+        return metrics.clone();
+    }
+    let mut names = vec!["frechet_distance", "precision", "recall", "density", "coverage", "kid", "sliced_w2", "trace_cov"];
+    if matches!(experiment.model, ModelConfig::Gaussian(_)) && experiment.data.source == DataSource::Gaussian {
+        names.splice(0..0, ["model_w2_sq", "model_trace_cov"]);
+    }
+    if experiment.data.source == DataSource::Grid25 {
+        names.splice(0..0, ["modes_kept", "modes_hit", "high_quality_share", "mean_modal_variance"]);
+    }
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// The feature map of an experiment.
+pub fn features_of(experiment: &Experiment) -> FeatureName {
+    let vectors = |data: &DataConfig| {
+        matches!(data.source, DataSource::Gaussian | DataSource::Grid25 | DataSource::Rosenbrock | DataSource::Path)
+    };
+    experiment.score.features.unwrap_or(if vectors(&experiment.data) { FeatureName::None } else { FeatureName::Pixels })
+}
+
+/// The values of a sample as its features: pixels in \[0, 1\], or a vector as it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Values(pub FeatureName);
+
+impl FeatureMap for Values {
+    fn name(&self) -> &str {
+        self.0.name()
+    }
+
+    fn dim(&self, shape: Shape) -> usize {
+        shape.len()
+    }
+
+    fn features(&self, samples: &Samples) -> madloop_core::Result<Features> {
+        Ok(Features { rows: samples.len(), dim: samples.dim(), values: samples.to_f32() })
+    }
+}
+
+/// Scores generations of one data set with one configuration; shared by the cells that agree in both.
+pub struct SetEvaluator {
+    n: u64,
+    lambda: Option<SamplingBias>,
+    features: Box<dyn FeatureMap>,
+    /// Metrics of features.
+    metrics: Vec<&'static str>,
+    /// Metrics of the model's parameters or of known modes.
+    others: Vec<&'static Metric>,
+    known: Option<Known>,
+    reference: Reference,
+    /// Where held-out real samples come from.
+    held_out: HeldOut,
+    window: Option<crate::report::Bounds>,
+}
+
+enum HeldOut {
+    /// The pool (or the reference split, when the reference is drawn from the pool).
+    Set(Samples),
+    /// A source that never runs out.
+    Source(Arc<dyn madloop_core::Source>),
+}
+
+impl SetEvaluator {
+    /// Prepares the reference set.
+    pub fn new(experiment: &Experiment, data: &DataSet) -> Result<Self> {
+        let score = &experiment.score;
+        let shape = data.real.shape();
+        let asked = features_of(experiment);
+        if asked == FeatureName::None && shape.is_image() && score.features.is_some() {
+            let why = "none stands for vectors as they are, and the data are images; use \"pixels\"";
+            return Err(Error::config("score.features", why));
+        }
+        let features: Box<dyn FeatureMap> = Box::new(Values(if shape.is_image() { FeatureName::Pixels } else { FeatureName::None }));
+        let (reference, held_out, most) = splits(experiment, data)?;
+        let needs_samples = metrics_of(experiment).iter().any(|name| check_metric(name).is_ok_and(|metric| metric.of != Of::Model));
+        let n = if needs_samples { score.n } else { Some(0) };
+        let n = n.unwrap_or_else(|| most.map_or(DEFAULT_N, |(most, _)| most.min(DEFAULT_N)));
+        if let Some((most, what)) = most.filter(|(most, _)| n > *most) {
+            let why = format!("{n} samples are more than the {most} of {what}; the same number of real and generated samples is scored");
+            return Err(Error::config("score.n", why));
+        }
+        let fixed = Seeds::new(0);
+        let reference = match reference {
+            HeldOut::Source(source) => source.draw(0..n, REFERENCE, fixed),
+            HeldOut::Set(set) => balanced(&set, n, fixed)?,
+        };
+        let (mut metrics, mut others) = (Vec::new(), Vec::new());
+        for name in metrics_of(experiment) {
+            let metric = check_metric(&name)?;
+            match metric.of {
+                Of::Features => metrics.push(metric.name),
+                Of::Model | Of::Modes => others.push(metric),
+            }
+        }
+        let window = crate::report::bounds(&reference);
+        let reference = Reference::new(features.features(&reference)?, score.k, &metrics).map_err(metric_error)?;
+        let lambda = score.lambda.map(SamplingBias::new).transpose()?;
+        Ok(Self { n, lambda, features, metrics, others, known: data.distribution.clone(), reference, held_out, window })
+    }
+
+    /// The window in which two-dimensional samples are shown.
+    pub fn window(&self) -> Option<crate::report::Bounds> {
+        self.window
+    }
+
+    /// Features of one sample.
+    pub fn dim(&self) -> usize {
+        self.reference.features().dim
+    }
+
+    /// Name of the feature map.
+    pub fn feature_name(&self) -> &str {
+        self.features.name()
+    }
+
+    fn score_model(&self, name: &str, model: Option<&dyn Generator>) -> Result<f64, String> {
+        let model = model.ok_or("generation 0 is real data and has no model")?;
+        let gaussian = model.gaussian().ok_or("the model is not one Gaussian")?;
+        if name == "model_trace_cov" {
+            return Ok(madloop_metrics::trace(&gaussian.covariance));
+        }
+        match self.known {
+            Some(Known::StandardGaussian { .. }) => {
+                madloop_metrics::w2_sq_to_standard(&gaussian.mean, &gaussian.covariance).map_err(|error| error.to_string())
+            }
+            _ => Err("the real distribution is not a known Gaussian (data.source = \"gaussian\" is)".into()),
+        }
+    }
+
+    fn score_modes(&self, features: &Features, scores: &mut Scores, asked: &[&'static Metric]) {
+        let modes = match self.known {
+            Some(Known::Grid25) => {
+                let centres = grid25_centres().concat();
+                madloop_metrics::modes(features, &centres, GRID25_SIGMA).map_err(|error| error.to_string())
+            }
+            _ => Err("the modes of the real distribution are not known (data.source = \"grid25\" has them)".to_owned()),
+        };
+        for metric in asked {
+            let value = modes.clone().and_then(|modes| match metric.name {
+                "modes_kept" => Ok(modes.kept as f64),
+                "modes_hit" => Ok(modes.hit as f64),
+                "high_quality_share" => Ok(modes.high_quality_share),
+                _ => modes.mean_modal_variance.map_err(|error| error.to_string()),
+            });
+            scores.set(metric.name, value);
+        }
+    }
+}
+
+impl Evaluator for SetEvaluator {
+    fn rows(&self) -> u64 {
+        self.n
+    }
+
+    fn lambda(&self) -> Option<SamplingBias> {
+        self.lambda
+    }
+
+    fn held_out(&self, seeds: Seeds) -> madloop_core::Result<Samples> {
+        match &self.held_out {
+            HeldOut::Source(source) => Ok(source.draw(0..self.n, Stream::BASELINE, seeds)),
+            HeldOut::Set(set) => balanced(set, self.n, seeds),
+        }
+    }
+
+    fn score(&self, generated: &Samples, model: Option<&dyn Generator>, seeds: Seeds) -> madloop_core::Result<Scores> {
+        let features = self.features.features(generated)?;
+        let mut scores = self.reference.score(&features, &self.metrics, seeds).map_err(madloop_core::Error::other)?;
+        let (of_model, of_modes): (Vec<_>, Vec<_>) = self.others.iter().copied().partition(|metric| metric.of == Of::Model);
+        for metric in of_model {
+            scores.set(metric.name, self.score_model(metric.name, model));
+        }
+        if !of_modes.is_empty() {
+            self.score_modes(&features, &mut scores, &of_modes);
+        }
+        Ok(scores)
+    }
+}
+
+/// The reference, the held-out real data, and the most samples that both allow with what limits them.
+type Splits = (HeldOut, HeldOut, Option<(u64, &'static str)>);
+
+fn splits(experiment: &Experiment, data: &DataSet) -> Result<Splits> {
+    let pool = match &data.real {
+        Real::Infinite(source) => return Ok((HeldOut::Source(source.clone()), HeldOut::Source(source.clone()), None)),
+        Real::Finite(pool) => pool.clone(),
+    };
+    let Some(test) = data.reference.clone().filter(|test| !test.is_empty()) else {
+        let why = "the data hold back no reference samples; give data.n_reference or data.reference";
+        return Err(Error::config("score.reference", why));
+    };
+    let most = if test.len() <= pool.len() { (test.len() as u64, "the reference split") } else { (pool.len() as u64, "the training pool") };
+    Ok(match experiment.score.reference {
+        ReferenceSplit::Test => (HeldOut::Set(test), HeldOut::Set(pool), Some(most)),
+        ReferenceSplit::Train => (HeldOut::Set(pool), HeldOut::Set(test), Some(most)),
+    })
+}
+
+/// `n` samples of a set, following its class proportions, the same for the same seeds.
+fn balanced(set: &Samples, n: u64, seeds: Seeds) -> madloop_core::Result<Samples> {
+    let Range { start, end } = 0..n;
+    let parts = RealPool::new(Real::Finite(set.clone()), seeds, OnExhausted::Error).parts(start..end, false)?;
+    let rows: Vec<usize> = parts
+        .iter()
+        .flat_map(|part| match &part.rows {
+            madloop_core::Rows::All => (0..part.len()).collect::<Vec<_>>(),
+            madloop_core::Rows::Indices(rows) => rows.iter().map(|&row| row as usize).collect(),
+        })
+        .collect();
+    Ok(set.select(&rows))
+}
+
+pub(crate) fn metric_error(error: madloop_metrics::MetricsError) -> Error {
+    Error::config("[score]", error.to_string())
+}

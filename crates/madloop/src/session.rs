@@ -1,0 +1,252 @@
+//! Running an experiment: every cell on its own thread, in its own pool, into its own folder.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use madloop_core::{
+    Cancel, Cell, CellEnd, ClassSchedule, Evaluator, FirstGeneration, Loop, Observer, Parts, Real, RealPool, Record, Seeds, Trainer,
+    run_cell,
+};
+use serde_json::{Value, json};
+
+use crate::config::{CellConfig, Swept};
+use crate::data::{DataDir, DataSet, open};
+use crate::estimate::{Estimate, bytes_in_words, keep_in_words, machine_rate, seconds_in_words};
+use crate::scoring::SetEvaluator;
+use crate::store::{CellStore, Committed, RunDir};
+use crate::{Error, Result, provenance};
+
+/// How a run uses the machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Workers {
+    /// Cells run at once.
+    pub jobs: usize,
+    /// Threads of each.
+    pub threads: usize,
+}
+
+impl Workers {
+    /// Fills in what was not asked for: one cell a core, and the cores that are left over to each.
+    pub fn new(jobs: Option<usize>, threads: Option<usize>, cells: usize) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let jobs = jobs.unwrap_or_else(|| (cores / threads.unwrap_or(1)).max(1)).min(cells.max(1));
+        Self { jobs, threads: threads.unwrap_or_else(|| (cores / jobs).max(1)) }
+    }
+}
+
+/// An experiment whose data are loaded and whose cells are checked, ready to run.
+pub struct Session {
+    swept: Swept,
+    cells: Vec<Prepared>,
+    provenance: Value,
+    workers: Workers,
+    estimate: Estimate,
+}
+
+struct Prepared {
+    config: CellConfig,
+    cell: Cell,
+    trainer: Box<dyn Trainer>,
+    evaluator: Arc<SetEvaluator>,
+    data: Arc<DataSet>,
+}
+
+/// Values that cells with the same key share.
+struct Shared<T>(BTreeMap<String, Arc<T>>);
+
+impl<T> Shared<T> {
+    fn get(&mut self, key: String, make: impl FnOnce() -> Result<T>) -> Result<Arc<T>> {
+        if let Some(known) = self.0.get(&key) {
+            return Ok(known.clone());
+        }
+        let made = Arc::new(make()?);
+        self.0.insert(key, made.clone());
+        Ok(made)
+    }
+}
+
+impl Session {
+    /// Loads the data, prepares the reference sets and checks every cell: what can fail fails here, before anything is written.
+    pub fn prepare(swept: Swept, dirs: &DataDir, workers: Workers) -> Result<Self> {
+        let pool = pool(workers.threads.max(workers.jobs))?;
+        let (mut sets, mut evaluators, mut firsts) = (Shared(BTreeMap::new()), Shared(BTreeMap::new()), Shared(BTreeMap::new()));
+        let mut cells = Vec::new();
+        for config in &swept.cells {
+            let experiment = &config.config;
+            let data_key = json!(experiment.data).to_string();
+            let data: Arc<DataSet> = sets.get(data_key, || pool.install(|| open(&experiment.data, dirs)))?;
+            let plan = experiment.plan.resolve()?;
+            check(config, &plan, &data)?;
+            let key = json!([experiment.data, experiment.model, experiment.score]).to_string();
+            let evaluator = evaluators.get(key, || pool.install(|| SetEvaluator::new(experiment, &data)))?;
+            let first = firsts.get(config.first_generation_key()?, || Ok(FirstGeneration::default()))?;
+            let trainer = experiment.model.trainer()?;
+            let cell = Cell {
+                name: config.name.clone(),
+                seed: config.seed,
+                plan,
+                generations: experiment.generations,
+                schedule: experiment.score.schedule(),
+                template: template(config, &evaluator),
+                first,
+            };
+            cells.push(Prepared { config: config.clone(), cell, trainer, evaluator, data });
+        }
+        let mut provenance = provenance::machine(workers.threads, workers.jobs);
+        provenance["data"] = sets.0.values().map(|set| provenance::data(set)).collect();
+        let rate = machine_rate();
+        let estimate = |prepared: &Prepared| {
+            let Prepared { config, cell, trainer, evaluator, data } = prepared;
+            Estimate::of_cell(config, &cell.plan, trainer.as_ref(), evaluator, data.real.shape(), rate)
+        };
+        let estimate = cells.iter().map(estimate).fold(Estimate::default(), Estimate::plus);
+        Ok(Self { swept, cells, provenance, workers, estimate })
+    }
+
+    /// What the run will cost and keep, in a sentence.
+    pub fn forecast(&self) -> String {
+        let cores = (self.workers.jobs * self.workers.threads) as f64;
+        let cells = self.cells.len();
+        format!(
+            "{cells} {} of {} generations: about {} on {cores:.0} {}, {} of disk; keeps {}",
+            if cells == 1 { "cell" } else { "cells" },
+            self.swept.base.generations,
+            seconds_in_words(self.estimate.core_seconds / cores),
+            if cores > 1.0 { "threads" } else { "thread" },
+            bytes_in_words(self.estimate.disk_bytes),
+            keep_in_words(self.swept.base.store.keep),
+        )
+    }
+
+    /// The number of cells.
+    pub fn n_cells(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// Runs all cells into `out`, going on with what is there. Every generation that is on disk is told to `on_commit`.
+    pub fn run(&self, out: &Path, cancel: &Cancel, observer: &dyn Observer, on_commit: Committed<'_>) -> Result<RunDir> {
+        self.check_space(out)?;
+        let run = RunDir::create(out, &self.swept, &self.provenance)?;
+        let next = AtomicUsize::new(0);
+        let failure: Mutex<Option<Error>> = Mutex::new(None);
+        std::thread::scope(|scope| {
+            let worker = || {
+                while let Some(prepared) = self.cells.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    let result = self.run_one(prepared, &run, cancel, observer, on_commit).and_then(|end| {
+                        run.write_records()?;
+                        Ok(end)
+                    });
+                    if let Err(error) = result {
+                        let mut first = failure.lock().unwrap_or_else(PoisonError::into_inner);
+                        first.get_or_insert(error);
+                        // The others stop where they are; the same command goes on from there.
+                        next.store(self.cells.len(), Ordering::SeqCst);
+                    }
+                }
+            };
+            for _ in 0..self.workers.jobs {
+                scope.spawn(worker);
+            }
+        });
+        let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
+        run.write_records()?;
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(run),
+        }
+    }
+
+    fn run_one(
+        &self,
+        prepared: &Prepared,
+        run: &RunDir,
+        cancel: &Cancel,
+        observer: &dyn Observer,
+        on_commit: Committed<'_>,
+    ) -> Result<CellEnd> {
+        cancel.check()?;
+        let Prepared { config, cell, trainer, evaluator, data } = prepared;
+        let store = &config.config.store;
+        let folder: PathBuf = run.cell(&cell.name);
+        let mut journal =
+            CellStore::open(folder, store.keep, store.commit_seconds, evaluator.window(), on_commit, cancel, observer)?;
+        let real = RealPool::new(data.real.clone(), Seeds::new(cell.seed), cell.plan.on_exhausted);
+        let classes = match &data.real {
+            Real::Finite(pool) => ClassSchedule::of(pool),
+            Real::Infinite(_) => None,
+        };
+        let parts = Parts {
+            trainer: trainer.as_ref(),
+            evaluator: evaluator.as_ref(),
+            real: &real,
+            classes: classes.as_ref(),
+            observer,
+            cancel,
+        };
+        // The cell's own pool: nothing of another cell runs in it.
+        let end = pool(self.workers.threads)?.install(|| run_cell(cell, &parts, &mut journal))?;
+        Ok(end)
+    }
+
+    /// That the run fits the disk, before its first generation.
+    fn check_space(&self, out: &Path) -> Result<()> {
+        let mut at = std::path::absolute(out).map_err(Error::io("find", out, "give another folder with --out"))?;
+        while !at.exists() && at.pop() {}
+        let stat = rustix::fs::statvfs(&at)
+            .map_err(|error| Error::io("read the free space of", &at, "give another folder with --out")(error.into()))?;
+        let available = stat.f_bavail as f64 * stat.f_frsize as f64;
+        if self.estimate.disk_bytes > available {
+            return Err(Error::NoSpace {
+                path: at,
+                available: bytes_in_words(available),
+                needed: bytes_in_words(self.estimate.disk_bytes),
+            });
+        }
+        Ok(())
+    }
+}
+
+fn pool(threads: usize) -> Result<rayon::ThreadPool> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    pool.map_err(|error| Error::config("--threads", format!("{threads} threads cannot be started: {error}")))
+}
+
+/// What depends on the data: counts, labels.
+fn check(config: &CellConfig, plan: &Loop, data: &DataSet) -> Result<()> {
+    plan.check(data.real.available(), u64::from(config.config.generations))?;
+    if config.config.model.is_per_class() {
+        let labelled = matches!(&data.real, Real::Finite(pool) if pool.labels().is_some());
+        if !labelled {
+            let why = format!("{} has no class labels; use per_class = false or a labelled data set", data.name);
+            return Err(Error::config("model.per_class", why));
+        }
+    }
+    Ok(())
+}
+
+/// What all records of a cell have in common.
+fn template(config: &CellConfig, evaluator: &SetEvaluator) -> Record {
+    let mut record = Record { params: config.params.clone(), ..Record::default() };
+    record.fixed.run = config.config.name.clone();
+    record.fixed.k = config.config.score.k as u32;
+    record.fixed.features = evaluator.feature_name().to_owned();
+    record.fixed.reference = match config.config.score.reference {
+        crate::config::ReferenceSplit::Test => "test".into(),
+        crate::config::ReferenceSplit::Train => "train".into(),
+    };
+    record
+}
+
+impl Swept {
+    /// The resolved experiment as TOML, sweep included.
+    pub fn to_toml(&self) -> Result<String> {
+        let config = |error: toml::ser::Error| Error::config("the resolved experiment", error.to_string());
+        let mut table = toml::Table::try_from(&self.base).map_err(config)?;
+        if let Some(sweep) = self.sweep.to_toml() {
+            table.insert("sweep".into(), toml::Value::Table(sweep));
+        }
+        toml::to_string(&table).map_err(config)
+    }
+}

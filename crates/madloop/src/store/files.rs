@@ -1,0 +1,125 @@
+//! Files written whole or not at all.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use madloop_core::Blobs;
+
+use crate::{Error, Result};
+
+/// Remedy for output that cannot be written.
+pub(crate) const CHECK_OUTPUT: &str = "check the folder's permissions and free space, or choose another with --out";
+
+/// Replaces a file in one step: written beside, made durable, renamed.
+pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let beside = beside(path);
+    write_durably(&beside, bytes)?;
+    fs::rename(&beside, path).map_err(Error::io("replace", path, CHECK_OUTPUT))
+}
+
+/// A name beside `path` that no other process uses.
+fn beside(path: &Path) -> PathBuf {
+    let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
+}
+
+/// Writes a new file and waits until it is on the disk.
+fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut file = File::create(path).map_err(Error::io("create", path, CHECK_OUTPUT))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io("write", path, CHECK_OUTPUT))
+}
+
+/// Writes a new file; it is made durable with its folder.
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    fs::write(path, bytes).map_err(Error::io("write", path, CHECK_OUTPUT))
+}
+
+/// Makes the files below the folders durable: one by one, or the whole file system at once when they are many.
+pub(crate) fn sync(folders: &[PathBuf], parent: &Path) -> Result<()> {
+    const MANY: usize = 8;
+    let open = |path: &Path| File::open(path).map_err(Error::io("open", path, CHECK_OUTPUT));
+    #[cfg(target_os = "linux")]
+    if folders.len() > MANY {
+        let folder = open(parent)?;
+        return rustix::fs::syncfs(&folder).map_err(|error| Error::io("sync", parent, CHECK_OUTPUT)(error.into()));
+    }
+    for folder in folders {
+        for entry in fs::read_dir(folder).map_err(Error::io("read", folder, CHECK_OUTPUT))? {
+            let path = entry.map_err(Error::io("read", folder, CHECK_OUTPUT))?.path();
+            if path.is_dir() {
+                sync(std::slice::from_ref(&path), folder)?;
+            } else {
+                open(&path)?.sync_all().map_err(Error::io("sync", &path, CHECK_OUTPUT))?;
+            }
+        }
+        sync_folder(folder)?;
+    }
+    Ok(())
+}
+
+/// Makes the names in a folder durable.
+pub(crate) fn sync_folder(folder: &Path) -> Result<()> {
+    let file = File::open(folder).map_err(Error::io("open", folder, CHECK_OUTPUT))?;
+    file.sync_all().map_err(Error::io("sync", folder, CHECK_OUTPUT))
+}
+
+/// Makes a folder and those above it.
+pub(crate) fn make_folder(path: &Path) -> Result<()> {
+    fs::create_dir_all(path).map_err(Error::io("create", path, CHECK_OUTPUT))
+}
+
+/// Removes a folder or file, if it is there.
+pub(crate) fn remove(path: &Path) -> Result<()> {
+    let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match removed {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path, CHECK_OUTPUT)(error)),
+        _ => Ok(()),
+    }
+}
+
+/// The files of a folder as blobs, such as a model's.
+pub(crate) struct FolderBlobs {
+    folder: PathBuf,
+    /// Whether each write must be durable at once, as a checkpoint's.
+    durable: bool,
+}
+
+impl FolderBlobs {
+    /// Blobs that become durable with their generation.
+    pub(crate) fn new(folder: PathBuf) -> Self {
+        Self { folder, durable: false }
+    }
+
+    /// Blobs each of which is replaced in one durable step.
+    pub(crate) fn durable(folder: PathBuf) -> Self {
+        Self { folder, durable: true }
+    }
+
+    /// Blob names are plain file names.
+    fn path(&self, name: &str) -> madloop_core::Result<PathBuf> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
+            let why = "a blob's name holds letters, digits, - and _ only";
+            return Err(Error::bad_file(self.folder.join(name), why, "choose another name in the model family").into());
+        }
+        Ok(self.folder.join(name))
+    }
+}
+
+impl Blobs for FolderBlobs {
+    fn put(&mut self, name: &str, bytes: &[u8]) -> madloop_core::Result<()> {
+        let path = self.path(name)?;
+        make_folder(&self.folder)?;
+        Ok(if self.durable { write_atomically(&path, bytes)? } else { write(&path, bytes)? })
+    }
+
+    fn get(&self, name: &str) -> madloop_core::Result<Option<Vec<u8>>> {
+        let path = self.path(name)?;
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io("read", path, "check its permissions")(error).into()),
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The run directory: one folder a generation, committed once and for all; everything else is derived from them.
+
+#![allow(clippy::disallowed_methods, reason = "the store is where files are written")]
+
+mod cell;
+mod files;
+mod lock;
+mod run;
+mod samples;
+
+pub use cell::{CellStore, Committed};
+pub use run::{RunDir, StoredGeneration};
+pub(crate) use files::write_atomically;

@@ -1,0 +1,174 @@
+//! A run: the folder with the cells of one experiment.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use madloop_core::{Record, Timing};
+use serde_json::Value;
+use toml::Table;
+
+use super::cell::{generation_folder, generations, read_generation, read_picture};
+use super::files::{self, CHECK_OUTPUT, write_atomically};
+use crate::config::Swept;
+use crate::{Error, Result};
+
+const EXPERIMENT: &str = "experiment.toml";
+const PROVENANCE: &str = "provenance.json";
+const RECORDS: &str = "records.jsonl";
+const CELLS: &str = "cells";
+
+/// A run directory.
+#[derive(Debug, Clone)]
+pub struct RunDir {
+    path: PathBuf,
+}
+
+/// A generation read back from a run.
+#[derive(Debug, Clone)]
+pub struct StoredGeneration {
+    /// Its record.
+    pub record: Record,
+    /// How long it took.
+    pub timing: Timing,
+    /// Its picture (PNG), if it has one.
+    pub picture: Option<Arc<[u8]>>,
+}
+
+impl RunDir {
+    /// Makes the run's folder, or opens it for going on if the experiment there is the same: its data, model, loop, score, seed
+    /// and scale; generations, sweep lists and seeds may differ.
+    pub fn create(path: &Path, experiment: &Swept, provenance: &Value) -> Result<Self> {
+        let run = Self { path: path.to_owned() };
+        let resolved = experiment.to_toml()?;
+        if path.join(EXPERIMENT).exists() {
+            run.check_same(&resolved)?;
+        } else if path.is_dir() && fs::read_dir(path).map_err(Error::io("read", path, CHECK_OUTPUT))?.next().is_some() {
+            let why = "the folder is not empty and holds no run";
+            return Err(Error::bad_file(path, why, "choose another with --out"));
+        }
+        files::make_folder(&path.join(CELLS))?;
+        write_atomically(&path.join(EXPERIMENT), resolved.as_bytes())?;
+        let provenance = serde_json::to_string_pretty(provenance).map_err(madloop_core::Error::other)? + "\n";
+        write_atomically(&path.join(PROVENANCE), provenance.as_bytes())?;
+        Ok(run)
+    }
+
+    /// Opens a run for reading.
+    pub fn open(path: &Path) -> Result<Self> {
+        if !path.join(EXPERIMENT).is_file() {
+            let why = "it is not the folder of a run: it holds no experiment.toml";
+            return Err(Error::bad_file(path, why, "give the folder that `madloop run` named, such as runs/quickstart-laptop"));
+        }
+        Ok(Self { path: path.to_owned() })
+    }
+
+    /// Its folder.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The folder of a cell.
+    pub fn cell(&self, name: &str) -> PathBuf {
+        self.path.join(CELLS).join(name)
+    }
+
+    /// The resolved configuration, as TOML.
+    pub fn experiment(&self) -> Result<String> {
+        self.read(EXPERIMENT)
+    }
+
+    /// Versions, machine and checksums.
+    pub fn provenance(&self) -> Result<Value> {
+        let path = self.path.join(PROVENANCE);
+        serde_json::from_str(&self.read(PROVENANCE)?)
+            .map_err(|error| Error::bad_file(path, error.to_string(), "run the experiment again to write it anew"))
+    }
+
+    /// All generations of all cells, in (cell, generation) order.
+    pub fn generations(&self) -> Result<Vec<StoredGeneration>> {
+        let mut all = Vec::new();
+        for cell in self.cells()? {
+            let folder = self.cell(&cell);
+            for generation in generations(&folder)? {
+                let folder = generation_folder(&folder, generation);
+                let (record, timing) = read_generation(&folder)?;
+                all.push(StoredGeneration { record, timing, picture: read_picture(&folder) });
+            }
+        }
+        Ok(all)
+    }
+
+    /// Rewrites records.jsonl from the cells.
+    pub fn write_records(&self) -> Result<()> {
+        let mut text = String::new();
+        for cell in self.cells()? {
+            let folder = self.cell(&cell);
+            for generation in generations(&folder)? {
+                let path = generation_folder(&folder, generation).join("record.json");
+                text += &fs::read_to_string(&path).map_err(Error::io("read", &path, CHECK_OUTPUT))?;
+            }
+        }
+        write_atomically(&self.path.join(RECORDS), text.as_bytes())
+    }
+
+    /// Names of the cells.
+    fn cells(&self) -> Result<BTreeSet<String>> {
+        let folder = self.path.join(CELLS);
+        let mut names = BTreeSet::new();
+        for entry in fs::read_dir(&folder).map_err(Error::io("read", &folder, CHECK_OUTPUT))? {
+            let entry = entry.map_err(Error::io("read", &folder, CHECK_OUTPUT))?;
+            if entry.path().is_dir() {
+                names.insert(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        Ok(names)
+    }
+
+    fn read(&self, name: &str) -> Result<String> {
+        let path = self.path.join(name);
+        fs::read_to_string(&path).map_err(Error::io("read", &path, "check its permissions"))
+    }
+
+    /// That the experiment there is this one, but for what may grow.
+    fn check_same(&self, resolved: &str) -> Result<()> {
+        let path = self.path.join(EXPERIMENT);
+        let parse = |text: &str| {
+            text.parse::<Table>()
+                .map_err(|error| Error::bad_file(&path, error.to_string(), "choose another folder with --out"))
+        };
+        let (there, here) = (parse(&self.experiment()?)?, parse(resolved)?);
+        let swept: Vec<String> = [&there, &here].into_iter().flat_map(swept_keys).collect();
+        let leaves = |table: &Table| -> Vec<(String, toml::Value)> {
+            let identity = ["data", "model", "loop", "score", "seed", "scale"];
+            let table: Table = table.iter().filter(|(key, _)| identity.contains(&key.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect();
+            let mut leaves = crate::config::flatten(&table);
+            leaves.retain(|(key, _)| !swept.contains(key));
+            leaves
+        };
+        let (there, here) = (leaves(&there), leaves(&here));
+        let find = |all: &[(String, toml::Value)], key: &str| {
+            all.iter().find(|(known, _)| known == key).map_or_else(|| "not set".to_owned(), |(_, value)| value.to_string())
+        };
+        let keys: BTreeSet<&str> = there.iter().chain(&here).map(|(key, _)| key.as_str()).collect();
+        let differences: Vec<String> = keys
+            .into_iter()
+            .filter(|key| find(&there, key) != find(&here, key))
+            .map(|key| format!("  {key}: {} there, {} here", find(&there, key), find(&here, key)))
+            .collect();
+        match differences.is_empty() {
+            true => Ok(()),
+            false => Err(Error::OtherRun { path: self.path.clone(), difference: differences.join("\n") }),
+        }
+    }
+}
+
+fn swept_keys(table: &Table) -> Vec<String> {
+    let Some(toml::Value::Table(sweep)) = table.get("sweep") else { return Vec::new() };
+    let mut keys: Vec<String> = sweep.keys().filter(|key| *key != "case").cloned().collect();
+    for case in sweep.get("case").and_then(toml::Value::as_array).into_iter().flatten() {
+        keys.extend(case.as_table().into_iter().flat_map(Table::keys).cloned());
+    }
+    keys
+}

@@ -83,6 +83,16 @@ impl Error {
         Self::Config { place: place.into(), why: why.into() }
     }
 
+    /// Whether this is a failure of madloop's own rather than of its input or surroundings.
+    pub fn is_internal(&self) -> bool {
+        match self {
+            Self::Core(madloop_core::Error::Other(source) | madloop_core::Error::Stage { source, .. }) => {
+                source.downcast_ref::<Self>().is_none_or(Self::is_internal)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether the run was stopped on request.
     pub fn is_cancelled(&self) -> bool {
         matches!(self, Self::Core(madloop_core::Error::Cancelled))

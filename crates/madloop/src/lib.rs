@@ -4,6 +4,7 @@ pub mod config;
 pub mod data;
 mod error;
 mod estimate;
+mod present;
 mod provenance;
 pub mod report;
 pub mod scoring;
@@ -12,4 +13,5 @@ pub mod store;
 
 pub use error::{Error, Result};
 pub use estimate::{Estimate, bytes_in_words, seconds_in_words};
+pub use present::{metric_infos, report_run, view, write_report};
 pub use session::{Session, Workers};

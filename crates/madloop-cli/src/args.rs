@@ -1,0 +1,228 @@
+//! Arguments of all commands.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+/// Run, measure and predict self-consuming generative loops.
+#[derive(Debug, Parser)]
+#[command(name = "madloop", version, arg_required_else_help = true, max_term_width = 100)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run an experiment: a preset or a TOML file; an existing run goes on where it stopped
+    Run(RunArgs),
+    /// List the presets: what they show and what they cost
+    List(ListArgs),
+    /// Print the resolved configuration of an experiment as TOML
+    Show(ShowArgs),
+    /// Compare a real and a generated set
+    Score(ScoreArgs),
+    /// Write mean and covariance of a set to an .npz file that pytorch-fid reads
+    Stats(StatsArgs),
+    /// Write the HTML report of one or several runs
+    Report(ReportArgs),
+    /// List, download and describe data sets
+    Data(DataArgs),
+    /// Print a completion script for your shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write all pages into a folder
+    Man(ManArgs),
+}
+
+/// How an experiment is chosen and changed.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ExperimentArgs {
+    /// A preset's name (see `madloop list`) or a TOML file
+    pub(crate) experiment: String,
+    /// Set a key, such as loop.lambda=0.8 (a TOML literal, else a string); a key that is swept is then swept no longer
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) set: Vec<String>,
+    /// How large
+    #[arg(long, value_enum)]
+    pub(crate) scale: Option<ScaleArg>,
+    /// First seed
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(..=i64::MAX as u64))]
+    pub(crate) seed: Option<u64>,
+    /// Last generation
+    #[arg(long, value_name = "N")]
+    pub(crate) generations: Option<u32>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum ScaleArg {
+    /// Seconds: does it run?
+    Smoke,
+    /// Minutes to hours (the default)
+    Laptop,
+    /// The paper's own size
+    Paper,
+}
+
+/// Where data sets lie.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DataDirArg {
+    /// Folder of data sets
+    #[arg(long, value_name = "DIR", env = "MADLOOP_DATA")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct RunArgs {
+    #[command(flatten)]
+    pub(crate) experiment: ExperimentArgs,
+    /// Folder of the run [default: runs/<name>-<scale>]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    /// Device; the light model families run on the CPU
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub(crate) device: String,
+    /// Cells run at once [default: one a core]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) jobs: Option<usize>,
+    /// Threads of each cell [default: the cores that --jobs leaves]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) threads: Option<usize>,
+    /// Print one record a line (JSON) instead of a table
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) data_dir: DataDirArg,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ListArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ShowArgs {
+    #[command(flatten)]
+    pub(crate) experiment: ExperimentArgs,
+    /// Print the JSON Schema of experiment files instead
+    #[arg(long)]
+    pub(crate) schema: bool,
+}
+
+/// How images are brought to one shape.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ImageArgs {
+    /// Bring images to this size: a side, or HEIGHTxWIDTH
+    #[arg(long, value_name = "SIZE")]
+    pub(crate) resize: Option<String>,
+    /// Filter of the resize: area or lanczos
+    #[arg(long, value_name = "FILTER", requires = "resize")]
+    pub(crate) filter: Option<String>,
+    /// Bring images to grey or rgb
+    #[arg(long, value_name = "COLOR")]
+    pub(crate) color: Option<String>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ScoreArgs {
+    /// The real set: .npy, .npz, .safetensors, IDX, .csv, a folder, .zip or .tar of images
+    #[arg(long, value_name = "A")]
+    pub(crate) real: PathBuf,
+    /// The generated set, of the same kinds
+    #[arg(long = "gen", value_name = "B")]
+    pub(crate) generated: PathBuf,
+    /// Feature map: none for vectors, pixels for images [default: whichever fits]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) features: Option<String>,
+    /// Metrics, comma-separated; `all`, or `list` to describe them
+    #[arg(long, value_name = "A,B", value_delimiter = ',', default_value = "all")]
+    pub(crate) metrics: Vec<String>,
+    /// Neighbours of precision, recall, density and coverage
+    #[arg(long, value_name = "K", default_value_t = 5, value_parser = at_least_one)]
+    pub(crate) k: usize,
+    /// Score this many samples of each set, drawn by the seed [default: all]
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) n: Option<usize>,
+    /// Seed of subsets and projections
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) seed: u64,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) images: ImageArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct StatsArgs {
+    /// The set: .npy, .npz, .safetensors, IDX, .csv, a folder, .zip or .tar of images
+    pub(crate) input: PathBuf,
+    /// The file to write, with arrays mu and sigma (f64)
+    #[arg(short, long, value_name = "FILE.npz")]
+    pub(crate) output: PathBuf,
+    #[command(flatten)]
+    pub(crate) images: ImageArgs,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ReportArgs {
+    /// Folders of runs
+    #[arg(required = true, value_name = "RUN")]
+    pub(crate) runs: Vec<PathBuf>,
+    /// The page to write [default: report.html in the run's folder, or here for several runs]
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DataArgs {
+    #[command(subcommand)]
+    pub(crate) command: DataCommand,
+    #[command(flatten)]
+    pub(crate) data_dir: DataDirArg,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// The data sets that madloop knows, and where they are
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Download a data set; an interrupted download goes on where it stopped
+    Get {
+        /// Its name
+        name: String,
+        /// Download from here instead of the known mirrors
+        #[arg(long, value_name = "URL")]
+        url: Option<String>,
+    },
+    /// What a data set is, its licence, its checksums and where its files belong
+    Info {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct CompletionsArgs {
+    /// Shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct ManArgs {
+    /// Write a page for every command into this folder
+    #[arg(short, long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(0) => Err("it must be at least 1".into()),
+        Ok(n) => Ok(n),
+        Err(_) => Err("it must be a whole number of at least 1".into()),
+    }
+}

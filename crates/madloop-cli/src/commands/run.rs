@@ -1,0 +1,72 @@
+//! `madloop run`: cells, progress, table, report.
+
+use std::path::PathBuf;
+
+use anyhow::bail;
+use madloop::config::load;
+use madloop::data::DataDir;
+use madloop::{Session, Workers, report_run, view};
+use madloop_core::{Observer, Record, Timing};
+
+use super::overrides;
+use crate::args::RunArgs;
+use crate::output;
+use crate::progress::Progress;
+use crate::signals::Signals;
+use crate::table;
+
+pub(crate) fn run(args: &RunArgs, signals: &Signals) -> anyhow::Result<()> {
+    if args.device != "cpu" {
+        bail!("--device {}: this version runs on the CPU alone; leave --device out or give cpu", args.device);
+    }
+    let swept = load(&args.experiment.experiment, &overrides(&args.experiment))?;
+    let scale = swept.base.scale.clone().unwrap_or_default();
+    let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(format!("{}-{scale}", swept.base.name)));
+    let workers = Workers::new(args.jobs, args.threads, swept.cells.len());
+    let generations = swept.base.generations;
+    let session = Session::prepare(swept, &DataDir::new(args.data_dir.data_dir.clone()), workers)?;
+    output::note(&format!("{} -> {}", session.forecast(), out.display()));
+
+    let progress = Progress::new(session.n_cells(), generations);
+    let json = args.json;
+    let on_commit = |record: &Record, timing: &Timing| {
+        if json {
+            output::line(&json_line(record, timing));
+        }
+    };
+    let result = session.run(&out, &signals.cancel(), &progress, &on_commit);
+    progress.finish();
+    let run = result?;
+
+    let view = view(&run)?;
+    let (page, figures) = report_run(&run, &view)?;
+    if !json {
+        output::line(&table::of_records(&view.records, &view.metrics).to_string());
+        output::line(&madloop::report::meaning(&view.records, &view.metrics));
+    }
+    for reason in outcomes(&view.records) {
+        progress.warn(&reason);
+    }
+    output::note(&format!("report: {}  figures: {} files in {}", page.display(), figures.len(), run.path().join("figures").display()));
+    Ok(())
+}
+
+/// A record with its times, as one line.
+fn json_line(record: &Record, timing: &Timing) -> String {
+    let mut map = record.to_json();
+    map.insert("train_seconds".into(), timing.train_seconds.into());
+    map.insert("sample_seconds".into(), timing.sample_seconds.into());
+    map.insert("score_seconds".into(), timing.score_seconds.into());
+    serde_json::Value::Object(map).to_string()
+}
+
+/// Cells that ended before their time.
+fn outcomes(records: &[Record]) -> Vec<String> {
+    let ended = records.iter().filter(|record| record.outcome.is_end());
+    ended
+        .map(|record| {
+            let why = record.outcome.reason().unwrap_or_default();
+            format!("cell {} ended at generation {}: {why}", record.cell, record.generation)
+        })
+        .collect()
+}

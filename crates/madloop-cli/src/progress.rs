@@ -1,0 +1,92 @@
+//! Progress on a terminal: one bar a running cell, and one for the run. Silent elsewhere.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use madloop_core::{Observer, Record, Stage, Timing};
+
+use crate::output;
+
+pub(crate) struct Progress {
+    bars: MultiProgress,
+    run: ProgressBar,
+    cells: Mutex<BTreeMap<String, ProgressBar>>,
+}
+
+impl Progress {
+    /// Progress of `cells` cells of `generations` generations each.
+    pub(crate) fn new(cells: usize, generations: u32) -> Self {
+        let bars = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        let run = bars.add(ProgressBar::new(cells as u64 * u64::from(generations)));
+        run.set_style(style("{bar:30.cyan} {pos}/{len} generations, {elapsed}, {eta} left"));
+        if !bars.is_hidden() {
+            run.enable_steady_tick(Duration::from_millis(500));
+        }
+        Self { bars, run, cells: Mutex::default() }
+    }
+
+    /// Clears the bars.
+    pub(crate) fn finish(&self) {
+        self.run.finish_and_clear();
+        let _ = self.bars.clear();
+    }
+
+    fn with(&self, cell: &str, act: impl FnOnce(&ProgressBar)) {
+        let cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bar) = cells.get(cell) {
+            act(bar);
+        }
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─")
+}
+
+impl Observer for Progress {
+    fn cell_started(&self, cell: &str, from: u32, to: u32) {
+        self.run.inc(u64::from(from));
+        let bar = self.bars.insert_before(&self.run, ProgressBar::new(u64::from(to)).with_position(u64::from(from)));
+        bar.set_style(style("{prefix:40!} {bar:20} t = {pos}/{len} {msg:8} {eta} left"));
+        // Without the eight hexadecimal digits.
+        bar.set_prefix(cell.rsplit_once('-').map_or(cell, |(name, _)| name).to_owned());
+        self.cells.lock().unwrap_or_else(PoisonError::into_inner).insert(cell.to_owned(), bar);
+    }
+
+    fn stage(&self, cell: &str, _generation: u32, stage: Stage) {
+        self.with(cell, |bar| bar.set_message(stage.name()));
+    }
+
+    fn progress(&self, cell: &str, fraction: f64) {
+        self.with(cell, |bar| bar.set_message(format!("train {:2.0} %", 100.0 * fraction)));
+    }
+
+    fn generation_done(&self, record: &Record, _timing: &Timing) {
+        if record.generation > 0 {
+            self.with(&record.cell, |bar| bar.set_position(u64::from(record.generation)));
+            self.run.inc(1);
+        }
+    }
+
+    fn cell_finished(&self, cell: &str) {
+        self.with(cell, ProgressBar::finish_and_clear);
+    }
+
+    fn warn(&self, message: &str) {
+        let message = format!("madloop: {message}");
+        if self.bars.is_hidden() {
+            output::note(&message);
+        } else {
+            let _ = self.bars.println(message);
+        }
+    }
+}
+
+/// A bar for bytes, such as a download's.
+pub(crate) fn bytes_bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+    bar.set_style(style("{prefix} {bar:30.cyan} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left"));
+    bar
+}

@@ -1,0 +1,71 @@
+//! From a run directory to its report and figures.
+
+use std::path::{Path, PathBuf};
+
+use madloop_core::Record;
+
+use crate::report::{Direction, MetricInfo, Picture, RunView, html, write_figures};
+use crate::store::{RunDir, write_atomically};
+use crate::{Error, Result};
+
+/// Every metric of the catalogue as a reader sees it, in the order of display.
+pub fn metric_infos() -> Vec<MetricInfo> {
+    let info = |metric: &madloop_metrics::Metric| MetricInfo {
+        name: metric.name.into(),
+        title: metric.title.into(),
+        what: metric.what.into(),
+        direction: match metric.direction {
+            madloop_metrics::Direction::HigherIsBetter => Direction::Higher,
+            madloop_metrics::Direction::LowerIsBetter => Direction::Lower,
+            madloop_metrics::Direction::Neither => Direction::Neither,
+        },
+    };
+    madloop_metrics::CATALOG.iter().map(info).collect()
+}
+
+/// The metrics in the order in which an experiment asks for them, then the rest of the catalogue.
+fn in_order_of(experiment: &toml::Table) -> Vec<MetricInfo> {
+    let mut all = metric_infos();
+    let asked = experiment.get("score").and_then(|score| score.get("metrics")).and_then(toml::Value::as_array);
+    let asked: Vec<&str> = asked.into_iter().flatten().filter_map(toml::Value::as_str).collect();
+    all.sort_by_key(|info| asked.iter().position(|name| *name == info.name).unwrap_or(usize::MAX));
+    all
+}
+
+/// All that a report shows of a run.
+pub fn view(run: &RunDir) -> Result<RunView> {
+    let config_toml = run.experiment()?;
+    let experiment: toml::Table = config_toml.parse().map_err(|error: toml::de::Error| {
+        Error::bad_file(run.path().join("experiment.toml"), error.to_string(), "run the experiment again to write it anew")
+    })?;
+    let text = |key: &str| experiment.get(key).and_then(toml::Value::as_str).unwrap_or_default().to_owned();
+    let (mut records, mut pictures): (Vec<Record>, Vec<Picture>) = (Vec::new(), Vec::new());
+    for stored in run.generations()? {
+        let (cell, generation) = (stored.record.cell.clone(), stored.record.generation);
+        pictures.extend(stored.picture.map(|png| Picture { cell, generation, png: png.to_vec() }));
+        records.push(stored.record);
+    }
+    Ok(RunView {
+        name: text("name"),
+        title: text("title"),
+        note: text("shows"),
+        records,
+        config_toml,
+        provenance: run.provenance()?,
+        pictures,
+        metrics: in_order_of(&experiment),
+    })
+}
+
+/// Writes one page about the runs to `target`, replacing what was there.
+pub fn write_report(runs: &[RunView], target: &Path) -> Result<()> {
+    write_atomically(target, html(runs).as_bytes())
+}
+
+/// Writes report.html and figures/ into the run's folder; returns the page and the figures.
+pub fn report_run(run: &RunDir, view: &RunView) -> Result<(PathBuf, Vec<PathBuf>)> {
+    let page = run.path().join("report.html");
+    write_report(std::slice::from_ref(view), &page)?;
+    let figures = write_figures(&view.records, &view.metrics, &run.path().join("figures"))?;
+    Ok((page, figures))
+}

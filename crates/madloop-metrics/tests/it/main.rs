@@ -1,0 +1,3 @@
+//! Tests of the metrics from outside: against other tools' values, and by their properties.
+
+mod golden;

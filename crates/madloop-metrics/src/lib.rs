@@ -1,1 +1,34 @@
-//! placeholder
+//! Distances between a real and a generated set: matrices in, numbers out.
+//!
+//! Every metric takes features (`[rows, dim]`, f32, one row a sample), sums in f64 and gives the same bits at any
+//! number of threads. [`CATALOG`] names them all with range, direction and source; [`Reference`] prepares the
+//! real set once and scores one generated set after the other.
+//!
+//! A collapsed or tiny set is an expected input. A metric that has no value there is a [`MetricsError`] that
+//! is [undefined](MetricsError::is_undefined), with the reason and its numbers; nothing is clamped and
+//! no value is NaN.
+
+mod catalog;
+mod error;
+mod frechet;
+mod kid;
+mod linalg;
+mod manifold;
+mod modes;
+mod moments;
+mod neighbours;
+mod score;
+mod sliced;
+mod spread;
+mod tiles;
+
+pub use catalog::{CATALOG, Direction, Metric, Of, find, nearest};
+pub use error::{MetricsError, Result};
+pub use frechet::{frechet_distance, gaussian_w2_sq, w2_sq_to_standard};
+pub use kid::{KID_SUBSET_SIZE, KID_SUBSETS, Kid, kid};
+pub use manifold::{Manifold, manifold};
+pub use modes::{Modes, modes};
+pub use moments::Moments;
+pub use score::Reference;
+pub use sliced::{SLICED_PROJECTIONS, sliced_w2};
+pub use spread::{trace, trace_cov};

@@ -1,0 +1,322 @@
+//! The Frechet distance: squared 2-Wasserstein distance of two Gaussians, and of the Gaussians fitted to two sets.
+
+use faer::{Mat, MatRef};
+use madloop_core::Features;
+use rayon::prelude::*;
+
+use crate::error::{check_pair, check_rows};
+use crate::linalg::{eigenvalues, eigenvectors, nuclear_norm, product, roots};
+use crate::moments::{Moments, mean, variances};
+use crate::tiles::{Scratch, Tiles, ranges};
+use crate::{MetricsError, Result};
+
+/// Why a Frechet distance needs two samples.
+const WHY: &str = "a covariance has n - 1 degrees of freedom";
+
+/// The Frechet distance of two sets of features (`[n_r, d]` and `[n_g, d]`), squared units of the features.
+///
+/// FD = |mu_r - mu_g|^2 + tr(S_r + S_g - 2 (S_r S_g)^{1/2}), covariances with divisor n - 1 (Heusel et al. 2017,
+/// arXiv:1706.08500). With A A^T = S_r, the trace of the root is the sum of the roots of the eigenvalues of
+/// A^T S_g A; when min(n_r, n_g) < d it is the nuclear norm of Y A, or of Y X^T, of the centred data X and Y,
+/// each divided by (n - 1)^{1/2}, so that nothing of size d * d is made for n_r < d. Nothing is added to a
+/// covariance. Rounding is about 1e-13 of the traces, but 1e-8 of them for each direction that a covariance
+/// lacks at n >= d. Range \[0, inf); rounding can give a value a little below 0, which is returned as it is.
+///
+/// # Errors
+/// Undefined for n < 2 or values that are not finite; an error when the dimensions differ.
+pub fn frechet_distance(real: &Features, generated: &Features) -> Result<f64> {
+    check_pair(real, generated)?;
+    FrechetReference::new(real)?.distance(real, generated)
+}
+
+/// What the Frechet distance needs of the real set, computed once.
+#[derive(Debug, Clone)]
+pub(crate) struct FrechetReference {
+    mean: Vec<f64>,
+    trace: f64,
+    /// A with A A^T = S_r (`[d, d]`), when n_r >= d.
+    root: Option<Mat<f64>>,
+}
+
+impl FrechetReference {
+    /// Prepares a checked set.
+    pub(crate) fn new(real: &Features) -> Result<Self> {
+        check_rows(real, "real", 2, WHY)?;
+        if real.rows < real.dim {
+            let mean = mean(real);
+            let trace = variances(real, &mean).iter().sum();
+            return Ok(Self { mean, trace, root: None });
+        }
+        let moments = Moments::new(real)?;
+        let trace = trace_of(&moments.covariance, real.dim);
+        let root = root(&moments.covariance, real.dim)?;
+        Ok(Self { mean: moments.mean, trace, root: Some(root) })
+    }
+
+    /// The distance of a checked set of the same dimension to the one prepared, which is given again.
+    pub(crate) fn distance(&self, real: &Features, generated: &Features) -> Result<f64> {
+        check_rows(generated, "generated", 2, WHY)?;
+        match &self.root {
+            Some(root) if generated.rows >= generated.dim => self.by_eigenvalues(root, generated),
+            _ => self.by_nuclear_norm(real, generated),
+        }
+    }
+
+    fn by_eigenvalues(&self, root: &Mat<f64>, generated: &Features) -> Result<f64> {
+        let moments = Moments::new(generated)?;
+        let trace = trace_of(&moments.covariance, generated.dim);
+        let trace_root = trace_of_root(root.as_ref(), self.trace, &moments.covariance, trace)?;
+        Ok(squared_distance(&self.mean, &moments.mean) + self.trace + trace - 2.0 * trace_root)
+    }
+
+    fn by_nuclear_norm(&self, real: &Features, generated: &Features) -> Result<f64> {
+        let d = generated.dim;
+        let mean = mean(generated);
+        let trace: f64 = variances(generated, &mean).iter().sum();
+        let degrees = (generated.rows - 1) as f64;
+        let trace_root = match &self.root {
+            // Y A, transposed.
+            Some(root) => {
+                let mut y = Vec::new();
+                crate::tiles::centred(generated, 0..generated.rows, 0..d, Some(&mean), &mut y);
+                let y = MatRef::from_column_major_slice(&y, d, generated.rows);
+                let matrix = product(root.transpose(), y);
+                let matrix = MatRef::from_column_major_slice(&matrix, d, generated.rows);
+                nuclear_norm(matrix)? / degrees.sqrt()
+            }
+            None => {
+                let matrix = cross(real, &self.mean, generated, &mean);
+                let matrix = MatRef::from_row_major_slice(&matrix, generated.rows, real.rows);
+                nuclear_norm(matrix)? / (degrees.sqrt() * ((real.rows - 1) as f64).sqrt())
+            }
+        };
+        Ok(squared_distance(&self.mean, &mean) + self.trace + trace - 2.0 * trace_root)
+    }
+}
+
+/// Y X^T of the centred sets (`[n_g, n_r]`, row-major).
+fn cross(real: &Features, real_mean: &[f64], generated: &Features, mean: &[f64]) -> Vec<f64> {
+    let tiles = Tiles::default();
+    let mut out = vec![0.0; generated.rows * real.rows];
+    let bands = ranges(generated.rows, tiles.rows).collect::<Vec<_>>();
+    out.par_chunks_mut(tiles.rows * real.rows).zip(bands).for_each_init(Scratch::default, |scratch, (out, band)| {
+        for columns in ranges(real.rows, tiles.columns) {
+            let (y, x) = ((generated, Some(mean)), (real, Some(real_mean)));
+            let tile = scratch.products(y, band.clone(), x, columns.clone(), 1.0, tiles.depth);
+            for (out, tile) in out.chunks_exact_mut(real.rows).zip(tile.chunks_exact(columns.len())) {
+                out[columns.clone()].copy_from_slice(tile);
+            }
+        }
+    });
+    out
+}
+
+/// A with A A^T = `covariance`: its eigenvectors, each times the root of its eigenvalue.
+fn root(covariance: &[f64], d: usize) -> Result<Mat<f64>> {
+    let (values, mut vectors) = eigenvectors(MatRef::from_column_major_slice(covariance, d, d))?;
+    let roots = roots("the real covariance", values, trace_of(covariance, d))?;
+    for (column, root) in roots.into_iter().enumerate() {
+        vectors.col_mut(column).iter_mut().for_each(|value| *value *= root);
+    }
+    Ok(vectors)
+}
+
+/// tr (A A^T S)^{1/2}, from the eigenvalues of A^T S A.
+fn trace_of_root(a: MatRef<'_, f64>, a_trace: f64, covariance: &[f64], trace: f64) -> Result<f64> {
+    let d = a.nrows();
+    let half = product(MatRef::from_column_major_slice(covariance, d, d), a);
+    let whole = product(a.transpose(), MatRef::from_column_major_slice(&half, d, d));
+    let values = eigenvalues(MatRef::from_column_major_slice(&whole, d, d))?;
+    Ok(roots("the product of the covariances", values, a_trace * trace)?.iter().sum())
+}
+
+fn trace_of(covariance: &[f64], d: usize) -> f64 {
+    covariance.iter().step_by(d + 1).sum()
+}
+
+fn squared_distance(x: &[f64], y: &[f64]) -> f64 {
+    x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum()
+}
+
+/// The squared 2-Wasserstein distance of N(mean_a, covariance_a) and N(mean_b, covariance_b): means `[d]`,
+/// covariances `[d, d]`, squared units of the samples.
+///
+/// W_2^2 = |mu_a - mu_b|^2 + tr(S_a + S_b - 2 (S_a S_b)^{1/2}) (Dowson and Landau 1982,
+/// doi:10.1016/0047-259X(82)90077-X). Range \[0, inf), up to rounding. Singular covariances are welcome.
+///
+/// # Errors
+/// An error when the lengths disagree; undefined when a matrix has a negative eigenvalue beyond rounding.
+pub fn gaussian_w2_sq(mean_a: &[f64], covariance_a: &[f64], mean_b: &[f64], covariance_b: &[f64]) -> Result<f64> {
+    check_gaussian(mean_a, covariance_a)?;
+    check_gaussian(mean_b, covariance_b)?;
+    let d = mean_a.len();
+    if d != mean_b.len() {
+        return Err(MetricsError::DimensionMismatch { real: d, generated: mean_b.len() });
+    }
+    let (trace_a, trace_b) = (trace_of(covariance_a, d), trace_of(covariance_b, d));
+    let trace_root = trace_of_root(root(covariance_a, d)?.as_ref(), trace_a, covariance_b, trace_b)?;
+    Ok(squared_distance(mean_a, mean_b) + trace_a + trace_b - 2.0 * trace_root)
+}
+
+/// The squared 2-Wasserstein distance of N(mean, covariance) and N(0, I): mean `[d]`, covariance `[d, d]`.
+///
+/// W_2^2 = |mu|^2 + tr(S + I - 2 S^{1/2}) = |mu|^2 + sum (1 - s_i^{1/2})^2 over the eigenvalues s_i of S, which keeps
+/// all digits near S = I and at S = 0 (where it is |mu|^2 + d). Range \[0, inf), never below 0.
+///
+/// # Errors
+/// As [`gaussian_w2_sq`].
+pub fn w2_sq_to_standard(mean: &[f64], covariance: &[f64]) -> Result<f64> {
+    check_gaussian(mean, covariance)?;
+    let d = mean.len();
+    let values = eigenvalues(MatRef::from_column_major_slice(covariance, d, d))?;
+    let roots = roots("the covariance", values, trace_of(covariance, d))?;
+    let spread: f64 = roots.iter().map(|root| (1.0 - root) * (1.0 - root)).sum();
+    Ok(mean.iter().map(|mean| mean * mean).sum::<f64>() + spread)
+}
+
+fn check_gaussian(mean: &[f64], covariance: &[f64]) -> Result<()> {
+    let d = mean.len();
+    if d == 0 || covariance.len() != d * d {
+        let values = covariance.len();
+        return Err(MetricsError::BufferLength { what: "a covariance", values, rows: d, dim: d });
+    }
+    match mean.iter().chain(covariance).find(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(&value) => Err(MetricsError::NotPositive {
+            what: "a Gaussian's parameters",
+            eigenvalue: value,
+            largest: f64::INFINITY,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::score::testing::{gaussian, in_pool};
+
+    fn close(a: f64, b: f64, relative: f64) -> bool {
+        (a - b).abs() <= relative * a.abs().max(b.abs())
+    }
+
+    #[test]
+    fn gaussians_with_commuting_covariances_have_a_closed_form() {
+        let (a, b) = ([4.0, 0.0, 0.0, 9.0], [1.0, 0.0, 0.0, 16.0]);
+        let value = gaussian_w2_sq(&[1.0, 2.0], &a, &[0.0, 0.0], &b).expect("covariances");
+        assert!(close(value, 5.0 + 1.0 + 1.0, 1e-14), "{value}");
+        // The same, turned by 30 degrees.
+        let turn = |c: [f64; 4]| {
+            let (cos, sin) = (0.75_f64.sqrt(), 0.5);
+            let (p, q) = (c[0], c[3]);
+            let off = (p - q) * cos * sin;
+            [p * cos * cos + q * sin * sin, off, off, p * sin * sin + q * cos * cos]
+        };
+        let value = gaussian_w2_sq(&[1.0, 2.0], &turn(a), &[0.0, 0.0], &turn(b)).expect("covariances");
+        assert!(close(value, 7.0, 1e-13), "{value}");
+        let value = gaussian_w2_sq(&[3.0], &[4.0], &[1.0], &[0.25]).expect("variances");
+        assert!(close(value, 4.0 + 2.25, 1e-15), "{value}");
+    }
+
+    #[test]
+    fn two_by_two_covariances_that_do_not_commute() {
+        // tr (AB)^{1/2} = (tr AB + 2 (det AB)^{1/2})^{1/2} for 2 x 2.
+        let (a, b) = ([2.0, 0.7, 0.7, 1.0], [1.5, -0.6, -0.6, 3.0]);
+        let trace_ab: f64 = a[0] * b[0] + 2.0 * a[1] * b[1] + a[3] * b[3];
+        let det = |m: [f64; 4]| m[0] * m[3] - m[1] * m[2];
+        let expected = 3.0 + 4.5 - 2.0 * (trace_ab + 2.0 * (det(a) * det(b)).sqrt()).sqrt();
+        let value = gaussian_w2_sq(&[0.0; 2], &a, &[0.0; 2], &b).expect("covariances");
+        assert!(close(value, expected, 1e-13), "{value} {expected}");
+    }
+
+    #[test]
+    fn the_distance_to_the_standard_gaussian() {
+        let value = w2_sq_to_standard(&[0.5, 0.0], &[0.25, 0.0, 0.0, 4.0]).expect("covariance");
+        assert!(close(value, 0.25 + 0.25 + 1.0, 1e-15), "{value}");
+        assert_eq!(w2_sq_to_standard(&[0.0; 3], &[0.0; 9]).expect("covariance"), 3.0);
+        let correlated = [1.3, 0.4, 0.4, 0.2];
+        let general = gaussian_w2_sq(&[1.0, -1.0], &correlated, &[0.0; 2], &[1.0, 0.0, 0.0, 1.0]).expect("covariances");
+        let special = w2_sq_to_standard(&[1.0, -1.0], &correlated).expect("covariance");
+        assert!(close(general, special, 1e-13));
+        assert!(w2_sq_to_standard(&[0.0; 2], &[1.0, 2.0, 2.0, 1.0]).expect_err("indefinite").is_undefined());
+        assert!(!w2_sq_to_standard(&[0.0; 2], &[1.0]).expect_err("too short").is_undefined());
+        assert!(w2_sq_to_standard(&[f64::NAN], &[1.0]).is_err());
+    }
+
+    #[test]
+    fn one_dimension_is_the_difference_of_means_and_deviations() {
+        let set = |values: &[f32]| Features { rows: values.len(), dim: 1, values: values.to_vec() };
+        // Means 2 and 0, variances 4 and 1.
+        let (a, b) = (set(&[0.0, 2.0, 4.0]), set(&[-1.0, 0.0, 1.0]));
+        assert!(close(frechet_distance(&a, &b).expect("defined"), 4.0 + 1.0, 1e-14));
+    }
+
+    #[test]
+    fn the_routes_agree() {
+        // n >= d, so that all three routes are possible.
+        for (n_r, n_g, d) in [(50, 40, 6), (30, 30, 30), (300, 200, 64), (9, 7, 7)] {
+            let (real, generated) = (gaussian(3, n_r, d, 0.0), gaussian(4, n_g, d, 0.3));
+            let whole = FrechetReference::new(&real).expect("prepared");
+            let rows = FrechetReference { root: None, ..whole.clone() };
+            let root = whole.root.as_ref().expect("n >= d");
+            let by_eigenvalues = whole.by_eigenvalues(root, &generated).expect("defined");
+            for other in [&whole, &rows] {
+                let by_norm = other.by_nuclear_norm(&real, &generated).expect("defined");
+                assert!(close(by_eigenvalues, by_norm, 1e-8), "{by_eigenvalues} {by_norm}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_point_is_at_the_trace_of_the_other() {
+        let real = gaussian(5, 80, 7, 0.0);
+        let moments = Moments::new(&real).expect("moments");
+        let point = Features { rows: 30, dim: 7, values: vec![0.5; 210] };
+        let expected = trace_of(&moments.covariance, 7) + squared_distance(&moments.mean, &[0.5; 7]);
+        assert!(close(frechet_distance(&real, &point).expect("defined"), expected, 1e-14));
+        assert!(close(frechet_distance(&point, &real).expect("defined"), expected, 1e-14));
+        let two = Features { rows: 2, dim: 7, values: vec![0.5; 14] };
+        assert!(close(frechet_distance(&real, &two).expect("defined"), expected, 1e-14));
+        assert!(close(frechet_distance(&two, &real).expect("defined"), expected, 1e-14));
+        assert_eq!(frechet_distance(&two, &point).expect("defined"), 0.0);
+    }
+
+    #[test]
+    fn orthogonal_supports_do_not_overlap() {
+        // Rank-deficient: one set varies along x only, the other along y only.
+        let axis = |a: usize| Features {
+            rows: 40,
+            dim: 2,
+            values: (0..40).flat_map(|i| if a == 0 { [i as f32, 0.0] } else { [19.5, i as f32 - 19.5] }).collect(),
+        };
+        let variance = (0..40).map(|i| (f64::from(i) - 19.5).powi(2)).sum::<f64>() / 39.0;
+        let value = frechet_distance(&axis(0), &axis(1)).expect("defined");
+        assert!(close(value, 2.0 * variance, 1e-12), "{value}");
+    }
+
+    #[test]
+    fn images_of_49152_values_need_no_square_matrix() {
+        // d * d would be 19 GB. Both sets vary in the first three columns only.
+        let (n, d) = (40, 49_152);
+        let wide = |seed, shift: f32| {
+            let narrow = gaussian(seed, n, 3, shift);
+            let mut values = vec![0.25_f32; n * d];
+            for (row, values) in values.chunks_exact_mut(d).enumerate() {
+                values[..3].copy_from_slice(narrow.row(row));
+            }
+            (narrow, Features { rows: n, dim: d, values })
+        };
+        let ((narrow_r, wide_r), (narrow_g, wide_g)) = (wide(6, 0.0), wide(7, 1.0));
+        let expected = frechet_distance(&narrow_r, &narrow_g).expect("defined");
+        let value = frechet_distance(&wide_r, &wide_g).expect("defined");
+        assert!(close(value, expected, 1e-9), "{value} {expected}");
+    }
+
+    #[test]
+    fn threads_change_no_bit() {
+        for (n, d) in [(400, 300), (200, 300)] {
+            let (real, generated) = (gaussian(8, n, d, 0.0), gaussian(9, n, d, 0.1));
+            let one = in_pool(1, || frechet_distance(&real, &generated));
+            assert_eq!(one, in_pool(3, || frechet_distance(&real, &generated)));
+        }
+    }
+}

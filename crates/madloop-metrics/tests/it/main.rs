@@ -1,0 +1,4 @@
+//! Tests of the metrics from outside: against other tools' values, and by their properties.
+
+mod golden;
+mod properties;

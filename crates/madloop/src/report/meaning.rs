@@ -1,0 +1,528 @@
+//! What a run means, in two sentences that are made from its numbers alone.
+
+use madloop_core::Record;
+
+use super::series::{Point, Setting, settings};
+use super::text::{count, list, pair, sentence_case, short};
+use super::view::described;
+use super::{Direction, MetricInfo};
+
+/// The metrics that tell most about a loop, best first.
+const PREFERRED: [&str; 6] = ["recall", "coverage", "modes_kept", "frechet_distance", "model_trace_cov", "trace_cov"];
+/// What a second sentence about a single setting looks at.
+const SECOND: [&str; 6] = ["precision", "frechet_distance", "density", "coverage", "trace_cov", "kid"];
+
+/// Two sentences on what the records show.
+pub fn meaning(records: &[Record], metrics: &[MetricInfo]) -> String {
+    let settings = settings(records);
+    let metrics = described(records, metrics);
+    let scored = |info: &&MetricInfo| settings.iter().any(|s| !s.series(&info.name).points.is_empty());
+    let preferred = PREFERRED.iter().filter_map(|name| metrics.iter().find(|info| info.name == *name));
+    let directed = metrics.iter().filter(|info| info.direction != Direction::Neither);
+    let Some(info) = preferred.chain(directed).chain(&metrics).find(scored) else {
+        let outcomes = outcomes(&settings).map_or(String::new(), |text| format!(" {}.", sentence_case(&text)));
+        return format!("No generation has been scored yet, so there is nothing to compare.{outcomes}");
+    };
+    let direction = direction(info);
+    let curves: Vec<Curve<'_>> =
+        settings.iter().filter_map(|setting| Curve::new(setting, &info.name, direction)).collect();
+    if curves.iter().all(|curve| curve.first.generation == curve.last.generation) {
+        return finish(single_point(&curves, info), String::new(), &settings, &curves);
+    }
+    let many = curves.len() > 1;
+    let Some(worst) = curves.iter().max_by(|a, b| a.loss.total_cmp(&b.loss)) else { return String::new() };
+    if many && !worst.lost() {
+        let first = none_lost(&curves, info);
+        return finish(first, extremes(&curves, direction), &settings, &curves);
+    }
+    let first = story(worst, info, many);
+    let second = if many { others(&curves, worst) } else { second_metric(worst, info, &metrics) };
+    finish(first, second, &settings, &curves)
+}
+
+/// The direction of a metric; of the preferred ones it is known even when nobody described them.
+fn direction(info: &MetricInfo) -> Direction {
+    match info.name.as_str() {
+        "recall" | "coverage" | "modes_kept" | "precision" | "density" => Direction::Higher,
+        "frechet_distance" | "kid" => Direction::Lower,
+        _ => info.direction,
+    }
+}
+
+/// A setting's metric from its first to its last value.
+struct Curve<'a> {
+    setting: &'a Setting<'a>,
+    first: Point,
+    last: Point,
+    baseline: Option<f64>,
+    /// How much worse the last value is than the first.
+    loss: f64,
+    /// Whether the change is more than rounding and, with several seeds, more than their spread.
+    clear: bool,
+    /// Whether the change is no more than rounding.
+    small: bool,
+    /// Whether the means of the first, second and last third follow the change.
+    steady: bool,
+}
+
+impl<'a> Curve<'a> {
+    fn new(setting: &'a Setting<'a>, metric: &str, direction: Direction) -> Option<Self> {
+        let points = setting.series(metric).points;
+        let (first, last) = (*points.first()?, *points.last()?);
+        let baseline = setting.baseline(metric);
+        let change = last.mean - first.mean;
+        let loss = match direction {
+            Direction::Higher => -change,
+            Direction::Lower => change,
+            Direction::Neither => {
+                let goal = baseline.unwrap_or(first.mean);
+                (last.mean - goal).abs() - (first.mean - goal).abs()
+            }
+        };
+        let smallest = match metric {
+            "recall" | "coverage" | "precision" => 0.015,
+            "modes_kept" | "modes_hit" => 0.5,
+            _ => 0.05 * first.mean.abs().max(last.mean.abs()),
+        };
+        let apart = first.high < last.low || last.high < first.low;
+        let lone = first.n_seeds == 1 && last.n_seeds == 1;
+        let small = change == 0.0 || change.abs() < smallest;
+        let clear = !small && (lone || apart);
+        let third = points.len().div_ceil(3);
+        let mean = |part: &[Point]| part.iter().map(|p| p.mean).sum::<f64>() / part.len() as f64;
+        let (start, end) = (mean(&points[..third]), mean(&points[points.len() - third..]));
+        let middle = mean(&points[(points.len() - third) / 2..][..third]);
+        let steady = if change < 0.0 { start >= middle && middle >= end } else { start <= middle && middle <= end };
+        Some(Self { setting, first, last, baseline, loss, clear, small, steady })
+    }
+
+    fn lost(&self) -> bool {
+        self.clear && self.loss > 0.0
+    }
+
+    fn fell(&self) -> bool {
+        self.last.mean < self.first.mean
+    }
+
+    fn values(&self) -> (String, String) {
+        pair(self.first.mean, self.last.mean)
+    }
+
+    /// `fell from a to b`, or what else it did.
+    fn did(&self) -> String {
+        let (a, b) = self.values();
+        match (self.clear, self.fell()) {
+            _ if self.first.generation == self.last.generation => format!("has one value, {b}"),
+            (true, true) => format!("fell from {a} to {b}"),
+            (true, false) => format!("rose from {a} to {b}"),
+            (false, _) if self.first.mean == self.last.mean => format!("stayed at {b}"),
+            (false, _) if self.first.n_seeds > 1 => format!("did not clearly change ({a} to {b})"),
+            (false, _) => format!("hardly changed ({a} to {b})"),
+        }
+    }
+
+    /// `Over 10 generations`, or the two ends when the first is not generation 1.
+    fn when(&self) -> String {
+        match (self.first.generation, self.last.generation) {
+            (1, last) => format!("Over {}", count(last as usize, "generation")),
+            (first, last) => format!("From generation {first} to {last}"),
+        }
+    }
+
+    fn real(&self) -> String {
+        self.baseline.map_or(String::new(), |value| format!("real data: {}", short(value)))
+    }
+
+    /// `the fully synthetic loop with λ = 0.8`.
+    fn name(&self) -> String {
+        let Setting { kind, details, .. } = self.setting;
+        if details.is_empty() { format!("the {kind} loop") } else { format!("the {kind} loop with {details}") }
+    }
+}
+
+/// The metric inside a sentence.
+fn noun(info: &MetricInfo) -> String {
+    match info.name.as_str() {
+        "modes_kept" => "number of modes kept".into(),
+        "frechet_distance" => "Fréchet distance".into(),
+        "trace_cov" => "variance of the samples".into(),
+        "model_trace_cov" => "variance of the model".into(),
+        "kid" => "kernel distance (KID)".into(),
+        "recall" | "coverage" | "precision" | "density" => info.name.clone(),
+        _ => info.title.clone(),
+    }
+}
+
+/// The sentence on the setting that lost most, or on the only one.
+fn story(curve: &Curve<'_>, info: &MetricInfo, many: bool) -> String {
+    let real = curve.real();
+    let real = if real.is_empty() { real } else { format!(" ({real})") };
+    let name = if many { curve.name() } else { format!("the {} loop", curve.setting.kind) };
+    let start = format!("{} the {} of {name} {}{real}", curve.when(), noun(info), curve.did());
+    if !curve.clear {
+        return format!("{start}, so by this measure nothing was clearly lost or gained.");
+    }
+    let ever = if curve.steady { "ever " } else { "" };
+    let than = if curve.steady { "" } else { " than at first" };
+    let told = match (info.name.as_str(), curve.fell()) {
+        ("recall" | "coverage", true) => format!("its samples cover {ever}less of the real distribution{than}"),
+        ("recall" | "coverage", false) => format!("its samples cover more of the real distribution{than}"),
+        ("modes_kept", true) => "modes of the real distribution were lost".into(),
+        ("modes_kept", false) => "modes of the real distribution were gained".into(),
+        ("frechet_distance", false) => {
+            let further = if curve.steady { "ever further" } else { "further" };
+            format!("its samples moved {further} from the real distribution{than}")
+        }
+        ("frechet_distance", true) => "its samples came closer to the real distribution".into(),
+        ("trace_cov" | "model_trace_cov", true) => format!("it spreads {ever}less{than}"),
+        ("trace_cov" | "model_trace_cov", false) => format!("it spreads {ever}more{than}"),
+        _ => match direction(info) {
+            Direction::Neither if curve.loss > 0.0 && curve.baseline.is_some() => {
+                "it moved away from the value of real data".into()
+            }
+            Direction::Neither => return format!("{start}."),
+            _ if curve.loss > 0.0 => "by this measure it got worse".into(),
+            _ => "by this measure it got better".into(),
+        },
+    };
+    format!("{start}: {told}.")
+}
+
+/// How the other settings compare with the one that lost most.
+fn others(curves: &[Curve<'_>], worst: &Curve<'_>) -> String {
+    let mut rest: Vec<&Curve<'_>> = curves.iter().filter(|c| !std::ptr::eq(*c, worst)).collect();
+    rest.sort_by(|a, b| a.loss.total_cmp(&b.loss));
+    let mut kinds: Vec<&str> = curves.iter().map(|c| c.setting.kind.as_str()).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    if kinds.len() == curves.len() && rest.len() <= 3 {
+        let clauses: Vec<String> = rest.iter().map(|curve| by_kind(curve, worst)).collect();
+        return format!("{}.", sentence_case(&clauses.join(", ")));
+    }
+    let Some((best, more)) = rest.split_first() else { return String::new() };
+    let told = format!("With {} it {}{}", setting_words(best, kinds.len() > 1), best.did(), until(best, worst));
+    match more {
+        [] => format!("{told}."),
+        [other] => {
+            format!("{told}; with {} it {}{}.", setting_words(other, kinds.len() > 1), other.did(), until(other, worst))
+        }
+        _ => format!("{told}; {}.", ended_between(more)),
+    }
+}
+
+fn setting_words(curve: &Curve<'_>, kinds_differ: bool) -> String {
+    let details = &curve.setting.details;
+    if kinds_differ || details.is_empty() { curve.name() } else { details.clone() }
+}
+
+/// A clause on a loop that is the only one of its kind.
+fn by_kind(curve: &Curve<'_>, worst: &Curve<'_>) -> String {
+    let who = match curve.setting.kind.as_str() {
+        "fresh data" => "fresh real data in every generation".to_owned(),
+        "synthetic augmentation" => "a fixed real set".to_owned(),
+        "fully synthetic" => "training on synthetic data alone".to_owned(),
+        _ => curve.name(),
+    };
+    let (a, b) = curve.values();
+    let until = until(curve, worst);
+    if curve.first.generation == curve.last.generation {
+        return format!("{who} has one value so far ({b})");
+    }
+    if !curve.clear {
+        return match curve.small {
+            _ if a == b => format!("{who} held it at {b}{until}"),
+            true => format!("{who} held it near {b} ({a} at first){until}"),
+            false => format!("{who} changed it by less than the seeds differ ({a} to {b}){until}"),
+        };
+    }
+    if curve.loss <= 0.0 {
+        let verb = if curve.fell() { "lowered" } else { "raised" };
+        return format!("{who} {verb} it from {a} to {b}{until}");
+    }
+    // Only losses over the same generations can be compared.
+    let comparable = until.is_empty() && curve.first.generation == worst.first.generation;
+    let what = if curve.fell() { "loss" } else { "rise" };
+    if comparable && curve.fell() == worst.fell() && curve.loss <= 0.75 * worst.loss {
+        format!("{who} only slowed the {what} ({a} to {b})")
+    } else {
+        let verb = if curve.fell() { "fall" } else { "rise" };
+        format!("{who} did not stop the {verb} ({a} to {b}){until}")
+    }
+}
+
+/// Says so when a curve ends elsewhere than the one that it is compared with.
+fn until(curve: &Curve<'_>, worst: &Curve<'_>) -> String {
+    if curve.last.generation == worst.last.generation {
+        return String::new();
+    }
+    format!(" by generation {}", curve.last.generation)
+}
+
+/// `the other 4 ended between a and b`.
+fn ended_between(curves: &[&Curve<'_>]) -> String {
+    let values = || curves.iter().map(|curve| curve.last.mean);
+    let (low, high) = pair(values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
+    let n = curves.len();
+    if low == high {
+        format!("the other {n} ended at {low}")
+    } else {
+        format!("the other {n} ended between {low} and {high}")
+    }
+}
+
+/// The first sentence when several settings lost nothing.
+fn none_lost(curves: &[Curve<'_>], info: &MetricInfo) -> String {
+    let all: Vec<&Curve<'_>> = curves.iter().collect();
+    let ended = ended_between(&all).replace("the other ", "the ");
+    let longest = curves.iter().max_by_key(|c| c.last.generation - c.first.generation);
+    let when = longest.map_or(String::new(), Curve::when);
+    let real = shared_real(curves);
+    format!(
+        "{when} no setting got clearly worse by the {}: {}{real}.",
+        noun(info),
+        ended.replace(" ended", " settings ended")
+    )
+}
+
+/// The second sentence then: the settings at either end.
+fn extremes(curves: &[Curve<'_>], direction: Direction) -> String {
+    let badness = |curve: &Curve<'_>| match direction {
+        Direction::Higher => -curve.last.mean,
+        Direction::Lower => curve.last.mean,
+        Direction::Neither => (curve.last.mean - curve.baseline.unwrap_or(curve.first.mean)).abs(),
+    };
+    let by = |a: &&Curve<'_>, b: &&Curve<'_>| badness(a).total_cmp(&badness(b));
+    let (Some(best), Some(worst)) = (curves.iter().min_by(by), curves.iter().max_by(by)) else { return String::new() };
+    let (a, b) = pair(best.last.mean, worst.last.mean);
+    if a == b {
+        return "All of them ended alike.".into();
+    }
+    let words = if direction == Direction::Neither { "stayed closest to its goal" } else { "ended best" };
+    let kinds_differ = curves.iter().any(|curve| curve.setting.kind != best.setting.kind);
+    let name = |curve: &Curve<'_>| match curve.setting.details.as_str() {
+        details if !kinds_differ && !details.is_empty() => format!("the setting {details}"),
+        _ => curve.name(),
+    };
+    format!("{} {words} ({a}), {} worst ({b}).", sentence_case(&name(best)), name(worst))
+}
+
+/// What there is to say when every setting has one value.
+fn single_point(curves: &[Curve<'_>], info: &MetricInfo) -> String {
+    let many = curves.len() > 1;
+    let value = |curve: &Curve<'_>| {
+        let label = if many { format!(" ({})", curve.setting.label) } else { String::new() };
+        format!("{}{label}", short(curve.last.mean))
+    };
+    let mut shown: Vec<String> = curves.iter().take(4).map(value).collect();
+    if curves.len() > 4 {
+        shown.push(format!("{} more", curves.len() - 4));
+    }
+    let at = curves.first().map_or(0, |curve| curve.last.generation);
+    let same = curves.iter().all(|curve| curve.last.generation == at);
+    let at = if same { format!("At generation {at}") } else { "At the one generation scored so far".into() };
+    let rest = "a change shows only when a later generation is scored";
+    let real = shared_real(curves);
+    format!("{at} the {} is {}{real}. {}.", noun(info), list(&shown), sentence_case(rest))
+}
+
+/// ` (real data: 0.83)`, if that is one value for all.
+fn shared_real(curves: &[Curve<'_>]) -> String {
+    let mut all = curves.iter().map(Curve::real);
+    match all.next() {
+        Some(first) if !first.is_empty() && all.all(|other| other == first) => format!(" ({first})"),
+        _ => String::new(),
+    }
+}
+
+/// A second sentence on a single setting: another metric, or how much the first can be trusted.
+fn second_metric(curve: &Curve<'_>, info: &MetricInfo, metrics: &[MetricInfo]) -> String {
+    let others = SECOND.iter().filter(|name| **name != info.name);
+    let second = others.filter_map(|name| metrics.iter().find(|m| m.name == *name)).find_map(|other| {
+        let found = Curve::new(curve.setting, &other.name, direction(other))?;
+        let same = found.first.generation == curve.first.generation && found.last.generation == curve.last.generation;
+        same.then_some((other, found))
+    });
+    let Some((other, found)) = second else {
+        return match curve.setting.cells.len() {
+            1 => "One seed was run, so chance is not averaged out.".into(),
+            n => format!("These are means over up to {n} seeds."),
+        };
+    };
+    let verdict = match (other.name.as_str(), info.name.as_str()) {
+        ("precision", "recall" | "coverage") if curve.lost() && found.lost() => ": quality was lost with diversity",
+        ("precision", "recall" | "coverage") if curve.lost() && (found.small || found.loss <= 0.0) => {
+            ": quality held while diversity was lost"
+        }
+        _ => "",
+    };
+    let real = found.real();
+    let real = if real.is_empty() { real } else { format!(" ({real})") };
+    format!("Meanwhile the {} {}{real}{verdict}.", noun(other), found.did())
+}
+
+/// Cells that ended or lost a dimension.
+fn outcomes(settings: &[Setting<'_>]) -> Option<String> {
+    let cells: Vec<_> = settings.iter().flat_map(|s| &s.cells).collect();
+    let with = |name: &str| cells.iter().filter(|c| c.records.iter().any(|r| r.outcome.name() == name)).count();
+    let of = count(cells.len(), "cell");
+    let mut parts = Vec::new();
+    match with("ended") {
+        0 => {}
+        n => parts.push(format!("{n} of {of} ended early, without a model")),
+    }
+    match with("degenerate") {
+        0 => {}
+        n => parts.push(format!("in {n} of {of} a model became degenerate")),
+    }
+    (!parts.is_empty()).then(|| parts.join(", and "))
+}
+
+/// Joins the sentences and adds, after a semicolon, what a reader must know of cells that ended or are missing.
+fn finish(first: String, second: String, settings: &[Setting<'_>], curves: &[Curve<'_>]) -> String {
+    let mut text = if second.is_empty() { first } else { format!("{first} {second}") };
+    let mut notes: Vec<String> = outcomes(settings).into_iter().collect();
+    if notes.is_empty() && curves.iter().any(|c| c.last.n_seeds < c.first.n_seeds) {
+        notes.push("not every seed has a value at the last generation".into());
+    }
+    if curves.len() < settings.len() {
+        notes.push(format!(
+            "{} of {} have no value of this metric",
+            settings.len() - curves.len(),
+            count(settings.len(), "setting")
+        ));
+    }
+    if !notes.is_empty() {
+        let whole = text.trim_end_matches('.').len();
+        text.truncate(whole);
+        text = format!("{text}; {}.", notes.join("; "));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use madloop_core::Outcome;
+
+    use super::*;
+    use crate::report::testing::{cell, info, record};
+
+    fn three() -> Vec<Record> {
+        let mut records = Vec::new();
+        for seed in 0..2 {
+            let noise = 0.005 * seed as f64;
+            for (kind, values) in [
+                ("fully-synthetic", [0.83, 0.71, 0.5, 0.3, 0.08]),
+                ("synthetic-augmentation", [0.83, 0.71, 0.6, 0.5, 0.33]),
+                ("fresh-data", [0.83, 0.61, 0.62, 0.60, 0.61]),
+            ] {
+                records.extend(cell(kind, seed, "recall", &values.map(|v| v + noise)));
+            }
+        }
+        records
+    }
+
+    #[test]
+    fn three_loops_are_told_apart() {
+        assert_eq!(
+            meaning(&three(), &[]),
+            "Over 4 generations the recall of the fully synthetic loop fell from 0.71 to 0.08 (real data: 0.83): its \
+             samples cover ever less of the real distribution. Fresh real data in every generation held it at 0.61, a \
+             fixed real set only slowed the loss (0.71 to 0.33)."
+        );
+    }
+
+    #[test]
+    fn one_setting_is_told_by_two_metrics() {
+        let mut records = cell("fully-synthetic", 0, "recall", &[0.8, 0.7, 0.4, 0.2]);
+        for (record, precision) in records.iter_mut().zip([0.8, 0.80, 0.805, 0.81]) {
+            record.scores.set("precision", Ok(precision));
+        }
+        let text = meaning(&records, &[]);
+        assert!(text.ends_with("Meanwhile the precision hardly changed (0.80 to 0.81) (real data: 0.80): quality held while diversity was lost."), "{text}");
+        let lone = meaning(&cell("fully-synthetic", 0, "recall", &[0.8, 0.7, 0.4]), &[]);
+        assert!(lone.ends_with("One seed was run, so chance is not averaged out."), "{lone}");
+    }
+
+    #[test]
+    fn nothing_is_claimed_when_nothing_falls() {
+        let mut records = cell("fresh-data", 0, "recall", &[0.8, 0.6, 0.61, 0.6]);
+        let text = meaning(&records, &[]);
+        assert!(text.contains("stayed at 0.60 (real data: 0.80), so by this measure nothing was clearly"), "{text}");
+        records.extend(cell("fully-synthetic", 0, "recall", &[0.8, 0.4, 0.5, 0.6]));
+        let text = meaning(&records, &[]);
+        assert_eq!(
+            text,
+            "Over 3 generations no setting got clearly worse by the recall: the 2 settings ended at 0.60 (real data: \
+             0.80). All of them ended alike."
+        );
+    }
+
+    #[test]
+    fn a_change_within_the_spread_of_seeds_is_not_clear() {
+        let mut records = cell("fresh-data", 0, "recall", &[0.8, 0.60, 0.50]);
+        records.extend(cell("fresh-data", 1, "recall", &[0.8, 0.50, 0.52]));
+        let text = meaning(&records, &[]);
+        assert!(text.contains("did not clearly change (0.55 to 0.51)"), "{text}");
+    }
+
+    #[test]
+    fn distances_and_traces_have_their_own_words() {
+        let text = meaning(&cell("fully-synthetic", 0, "frechet_distance", &[0.1, 1.0, 3.0, 9.0]), &[]);
+        assert!(text.contains("rose from 1 to 9 (real data: 0.10): its samples moved ever further"), "{text}");
+        let text = meaning(&cell("fully-synthetic", 0, "model_trace_cov", &[1.0, 0.9, 0.5, 1e-6]), &[]);
+        assert!(
+            text.contains("variance of the model of the fully synthetic loop fell from 0.90 to 1.00×10⁻⁶"),
+            "{text}"
+        );
+        let info = info("kid_like", Direction::Lower);
+        let text = meaning(&cell("fully-synthetic", 0, "kid_like", &[0.1, 1.0, 3.0]), &[info]);
+        assert!(text.contains("the Kid like of the fully synthetic loop rose from 1 to 3 (real data: 0.10): by this measure it got worse"), "{text}");
+    }
+
+    #[test]
+    fn sweeps_name_the_best_and_the_range() {
+        let mut records = Vec::new();
+        for (lambda, last) in [(1.0, 0.5), (0.8, 0.3), (0.66, 0.2), (0.5, 0.1)] {
+            let mut one = cell("fully-synthetic", 0, "recall", &[0.8, 0.7, last]);
+            for record in &mut one {
+                record.fixed.lambda = lambda;
+                record.fixed.score_lambda = lambda;
+                record.fixed.cell = format!("lambda-{lambda}");
+            }
+            records.extend(one);
+        }
+        let text = meaning(&records, &[]);
+        assert!(text.contains("the fully synthetic loop with λ = 0.5 fell from 0.70 to 0.10"), "{text}");
+        assert!(
+            text.contains("With λ = 1 it fell from 0.70 to 0.50; the other 2 ended between 0.20 and 0.30."),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn missing_values_and_ends_are_said() {
+        assert!(meaning(&[], &[]).starts_with("No generation has been scored yet"));
+        let only = [record("fresh-data", 0, 0, &[("recall", 0.8)]), record("fresh-data", 0, 1, &[("recall", 0.7)])];
+        let text = meaning(&only, &[]);
+        assert!(text.starts_with("At generation 1 the recall is 0.70 (real data: 0.80)."), "{text}");
+        let mut records = three();
+        records.retain(|r| r.cell != "fully-synthetic-s1" || r.generation < 3);
+        let mut end = record("fully-synthetic", 1, 3, &[]);
+        end.outcome = Outcome::Ended("the loss is NaN".into());
+        records.push(end);
+        let text = meaning(&records, &[]);
+        assert!(text.ends_with("; 1 of 6 cells ended early, without a model."), "{text}");
+        let mut other = record("other", 0, 1, &[]);
+        other.scores.set("recall", Err("n < k".into()));
+        records.push(other);
+        assert!(meaning(&records, &[]).ends_with("1 of 4 settings have no value of this metric."));
+    }
+
+    #[test]
+    fn lengths_differ() {
+        let mut records = cell("fully-synthetic", 0, "recall", &[0.8, 0.7, 0.5, 0.3, 0.1]);
+        records.extend(cell("fresh-data", 0, "recall", &[0.8, 0.7, 0.6]));
+        let text = meaning(&records, &[]);
+        assert!(text.contains("did not stop the fall (0.70 to 0.60) by generation 2"), "{text}");
+    }
+}

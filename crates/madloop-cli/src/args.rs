@@ -66,8 +66,8 @@ pub(crate) enum ScaleArg {
 /// Where data sets lie.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct DataDirArg {
-    /// Folder of data sets
-    #[arg(long, value_name = "DIR", env = "MADLOOP_DATA")]
+    /// Folder of data sets, before $MADLOOP_DATA and the user's own data folder
+    #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 }
 

@@ -1,5 +1,6 @@
 //! Data, configuration, store, scoring and reports around the self-consuming loop of `madloop-core`.
 
+pub mod comparison;
 pub mod config;
 pub mod data;
 mod error;

@@ -9,9 +9,11 @@ pub(crate) mod shell;
 pub(crate) mod show;
 pub(crate) mod stats;
 
+use anyhow::{anyhow, bail};
 use madloop::config::{Overrides, Scale};
+use madloop::data::{Color, Filter, ReadOptions, Resize};
 
-use crate::args::{ExperimentArgs, ScaleArg};
+use crate::args::{ExperimentArgs, ImageArgs, ScaleArg};
 
 /// What the arguments change in an experiment.
 pub(crate) fn overrides(args: &ExperimentArgs) -> Overrides {
@@ -25,4 +27,32 @@ pub(crate) fn overrides(args: &ExperimentArgs) -> Overrides {
         seed: args.seed,
         generations: args.generations,
     }
+}
+
+/// How images are read.
+pub(crate) fn read_options(args: &ImageArgs) -> anyhow::Result<ReadOptions> {
+    let bad_size = |text: &str| anyhow!("--resize {text}: give a side in pixels such as 64, or HEIGHTxWIDTH such as 32x48");
+    let side = |text: &str| text.parse::<u32>().ok().filter(|side| *side > 0);
+    let resize = match &args.resize {
+        None => None,
+        Some(text) => Some(match text.split_once('x') {
+            None => Resize::Side(side(text).ok_or_else(|| bad_size(text))?),
+            Some((height, width)) => match (side(height), side(width)) {
+                (Some(height), Some(width)) => Resize::Sides([height, width]),
+                _ => return Err(bad_size(text)),
+            },
+        }),
+    };
+    let filter = match args.filter.as_deref() {
+        None | Some("lanczos") => Filter::Lanczos,
+        Some("area") => Filter::Area,
+        Some(other) => bail!("--filter {other}: it must be area or lanczos"),
+    };
+    let color = match args.color.as_deref() {
+        None => None,
+        Some("grey" | "gray") => Some(Color::Grey),
+        Some("rgb") => Some(Color::Rgb),
+        Some(other) => bail!("--color {other}: it must be grey or rgb"),
+    };
+    Ok(ReadOptions { resize, filter, color, ignore_labels: true })
 }

@@ -24,7 +24,7 @@ pub(crate) fn run(args: &RunArgs, signals: &Signals) -> anyhow::Result<()> {
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(format!("{}-{scale}", swept.base.name)));
     let workers = Workers::new(args.jobs, args.threads, swept.cells.len());
     let generations = swept.base.generations;
-    let session = Session::prepare(swept, &DataDir::new(args.data_dir.data_dir.clone()), workers)?;
+    let session = Session::prepare(swept, &DataDir::from_env(args.data_dir.data_dir.clone()), workers)?;
     output::note(&format!("{} -> {}", session.forecast(), out.display()));
 
     let progress = Progress::new(session.n_cells(), generations);

@@ -1,0 +1,252 @@
+//! Two sets on disk, compared; and the statistics of one, as pytorch-fid keeps them.
+
+use std::collections::BTreeMap;
+use std::io::{Cursor, Read, Write};
+use std::path::Path;
+
+use madloop_core::{FeatureMap, Features, OnExhausted, Real, RealPool, Samples, Scores, Seeds};
+use madloop_metrics::{Moments, Of, Reference};
+use npyz::WriterBuilder;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::config::FeatureName;
+use crate::data::{ReadOptions, read_samples};
+use crate::scoring::{Values, check_metric, metric_error};
+use crate::store::write_atomically;
+use crate::{Error, Result};
+
+/// How two sets are compared.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Metrics by catalogue name.
+    pub metrics: Vec<String>,
+    /// Neighbours of precision, recall, density and coverage.
+    pub k: usize,
+    /// Samples of each set that are scored; all of them when `None`.
+    pub n: Option<usize>,
+    /// Seed of subsets and projections.
+    pub seed: u64,
+    /// `none` or `pixels`; whichever fits when `None`.
+    pub features: Option<String>,
+}
+
+/// What a comparison found.
+#[derive(Debug, Clone)]
+pub struct Comparison {
+    /// The metrics.
+    pub scores: Scores,
+    /// What was used.
+    pub provenance: Value,
+}
+
+/// The metrics that two sets of features have.
+pub fn feature_metrics() -> Vec<String> {
+    madloop_metrics::CATALOG.iter().filter(|metric| metric.of == Of::Features).map(|metric| metric.name.to_owned()).collect()
+}
+
+/// A set to compare: samples, or the statistics that are left of them.
+enum Set {
+    Samples(Samples),
+    Stats { mean: Vec<f64>, covariance: Vec<f64> },
+}
+
+/// Compares the generated set with the real one.
+pub fn compare(real: &Path, generated: &Path, read: &ReadOptions, options: &Options) -> Result<Comparison> {
+    for name in &options.metrics {
+        if check_metric(name)?.of != Of::Features {
+            let why = format!("{name} is known in loops only; leave it out, or see --metrics list");
+            return Err(Error::config("--metrics", why));
+        }
+    }
+    let sets = [load(real, read)?, load(generated, read)?];
+    let mut scores = Scores::default();
+    let seeds = Seeds::new(options.seed);
+    let n = |set: &Samples| options.n.map_or(set.len(), |n| n.min(set.len()));
+    let mut rows = [None, None];
+    let mut map = Values(FeatureName::None);
+    match &sets {
+        [Set::Samples(real_set), Set::Samples(generated_set)] => {
+            if real_set.shape() != generated_set.shape() {
+                let why = format!("the real set holds samples of {}, the generated set of {}", real_set.shape(), generated_set.shape());
+                return Err(Error::bad_file(generated, why, "give sets of one shape, or --resize and --color for images"));
+            }
+            if let Some((path, set)) = [(real, real_set), (generated, generated_set)].into_iter().find(|(_, s)| options.n.is_some_and(|n| n > s.len())) {
+                let why = format!("it holds {} samples, fewer than --n {}", set.len(), options.n.unwrap_or(0));
+                return Err(Error::bad_file(path, why, "lower --n or leave it out"));
+            }
+            map = features_for(options, real_set)?;
+            let features = |set: &Samples| map.features(&subset(set, n(set), seeds)?);
+            let reference = Reference::new(features(real_set)?, options.k, &options.metrics).map_err(metric_error)?;
+            scores = reference.score(&features(generated_set)?, &options.metrics, seeds).map_err(metric_error)?;
+            rows = [Some(n(real_set)), Some(n(generated_set))];
+        }
+        sets => {
+            let moments = [moments(&sets[0], n)?, moments(&sets[1], n)?];
+            if moments[0].0.len() != moments[1].0.len() {
+                let why = format!("the real set has {} dimensions, the generated set {}", moments[0].0.len(), moments[1].0.len());
+                return Err(Error::bad_file(generated, why, "give statistics of the same features"));
+            }
+            for name in &options.metrics {
+                let value = match name.as_str() {
+                    "frechet_distance" => {
+                        let [(mean_r, cov_r), (mean_g, cov_g)] = &moments;
+                        madloop_metrics::gaussian_w2_sq(mean_r, cov_r, mean_g, cov_g).map_err(|error| error.to_string())
+                    }
+                    "trace_cov" => Ok(madloop_metrics::trace(&moments[1].1)),
+                    _ => Err("a statistics file holds mean and covariance only; give the samples".into()),
+                };
+                scores.set(name, value);
+            }
+        }
+    }
+    let file = |path: &Path, set: &Set, used: Option<usize>| {
+        json!({ "path": path.display().to_string(), "samples": used, "sha256": checksum(set) })
+    };
+    let provenance = json!({
+        "madloop": env!("CARGO_PKG_VERSION"),
+        "real": file(real, &sets[0], rows[0]),
+        "gen": file(generated, &sets[1], rows[1]),
+        "features": map.name(),
+        "k": options.k,
+        "inside": "<=",
+        "ddof": 1,
+        "kid": { "subsets": madloop_metrics::KID_SUBSETS, "subset_size": madloop_metrics::KID_SUBSET_SIZE },
+        "sliced_w2": { "projections": madloop_metrics::SLICED_PROJECTIONS, "p": 2 },
+        "seed": options.seed,
+    });
+    Ok(Comparison { scores, provenance })
+}
+
+fn features_for(options: &Options, set: &Samples) -> Result<Values> {
+    let fits = if set.shape().is_image() { FeatureName::Pixels } else { FeatureName::None };
+    match options.features.as_deref() {
+        Some(asked) if asked != fits.name() => {
+            Err(Error::config("--features", format!("{asked} does not suit samples of {}; use {}", set.shape(), fits.name())))
+        }
+        _ => Ok(Values(fits)),
+    }
+}
+
+/// `n` rows of a set, drawn by the seed; all rows stay in their order.
+fn subset(set: &Samples, n: usize, seeds: Seeds) -> madloop_core::Result<Samples> {
+    if n == set.len() {
+        return Ok(set.clone());
+    }
+    let parts = RealPool::new(Real::Finite(set.clone()), seeds, OnExhausted::Error).parts(0..n as u64, false)?;
+    let rows = parts.iter().flat_map(|part| match &part.rows {
+        madloop_core::Rows::All => (0..part.len()).collect::<Vec<_>>(),
+        madloop_core::Rows::Indices(rows) => rows.iter().map(|&row| row as usize).collect(),
+    });
+    Ok(set.select(&rows.collect::<Vec<_>>()))
+}
+
+fn moments(set: &Set, n: impl Fn(&Samples) -> usize) -> Result<(Vec<f64>, Vec<f64>)> {
+    match set {
+        Set::Stats { mean, covariance } => Ok((mean.clone(), covariance.clone())),
+        Set::Samples(samples) => {
+            let moments = Moments::of(&all_values(&samples.slice(0..n(samples)))).map_err(metric_error)?;
+            Ok((moments.mean, moments.covariance))
+        }
+    }
+}
+
+fn all_values(samples: &Samples) -> Features {
+    Features { rows: samples.len(), dim: samples.dim(), values: samples.to_f32() }
+}
+
+fn checksum(set: &Set) -> String {
+    let mut hash = Sha256::new();
+    match set {
+        Set::Stats { mean, covariance } => mean.iter().chain(covariance).for_each(|value| hash.update(value.to_le_bytes())),
+        Set::Samples(samples) => match (samples.as_u8(), samples.as_f32()) {
+            (Some(pixels), _) => hash.update(pixels),
+            (_, values) => values.into_iter().flatten().for_each(|value| hash.update(value.to_le_bytes())),
+        },
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Samples, unless the file is an .npz with `mu` and `sigma`.
+fn load(path: &Path, read: &ReadOptions) -> Result<Set> {
+    if path.extension().is_some_and(|extension| extension == "npz") {
+        if let Some((mean, covariance)) = read_stats(path)? {
+            return Ok(Set::Stats { mean, covariance });
+        }
+    }
+    Ok(Set::Samples(read_samples(path, read)?))
+}
+
+/// Writes `mu` (`[d]`) and `sigma` (`[d, d]`, divisor n - 1) of a set, f64, and its `n`; returns n and d.
+pub fn write_stats(input: &Path, read: &ReadOptions, output: &Path) -> Result<(usize, usize)> {
+    let samples = read_samples(input, read)?;
+    if samples.len() < 2 {
+        return Err(Error::bad_file(input, format!("it holds {} samples", samples.len()), "a covariance needs at least 2"));
+    }
+    let moments = Moments::of(&all_values(&samples)).map_err(metric_error)?;
+    let d = samples.dim() as u64;
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let arrays: [(&str, Vec<u64>, &[f64]); 3] =
+        [("mu", vec![d], &moments.mean), ("sigma", vec![d, d], &moments.covariance), ("n", vec![], &[samples.len() as f64])];
+    let cannot = |why: String| Error::bad_file(output, why, "choose another file");
+    for (name, shape, values) in arrays {
+        // A fixed date: the same set gives the same bytes.
+        let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+        zip.start_file(format!("{name}.npy"), options.last_modified_time(zip::DateTime::default())).map_err(|e| cannot(e.to_string()))?;
+        let mut bytes = Vec::new();
+        let encode = |bytes: &mut Vec<u8>| -> std::io::Result<()> {
+            let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(bytes).begin_nd()?;
+            writer.extend(values.iter().copied())?;
+            writer.finish()
+        };
+        encode(&mut bytes).and_then(|()| zip.write_all(&bytes)).map_err(|e| cannot(e.to_string()))?;
+    }
+    let bytes = zip.finish().map_err(|error| cannot(error.to_string()))?.into_inner();
+    write_atomically(output, &bytes)?;
+    Ok((samples.len(), samples.dim()))
+}
+
+/// `mu` and `sigma` of an .npz file; `None` when it has neither.
+fn read_stats(path: &Path) -> Result<Option<(Vec<f64>, Vec<f64>)>> {
+    const MOST_BYTES: u64 = 1 << 33;
+    let bad = |why: String| Error::bad_file(path, why, "a statistics file holds arrays mu [d] and sigma [d, d], f64 or f32");
+    let file = std::fs::File::open(path).map_err(Error::io("open", path, "check that it exists and can be read"))?;
+    let mut archive = zip::ZipArchive::new(file).map_err(|error| bad(error.to_string()))?;
+    let mut arrays: BTreeMap<&str, (Vec<u64>, Vec<f64>)> = BTreeMap::new();
+    for name in ["mu", "sigma"] {
+        let Ok(member) = archive.by_name(&format!("{name}.npy")) else { continue };
+        if member.size() > MOST_BYTES {
+            return Err(bad(format!("{name} claims {} bytes, more than the limit of {MOST_BYTES}", member.size())));
+        }
+        let mut bytes = Vec::new();
+        member.take(MOST_BYTES).read_to_end(&mut bytes).map_err(|error| bad(error.to_string()))?;
+        let npy = npyz::NpyFile::new(&bytes[..]).map_err(|error| bad(format!("{name}: {error}")))?;
+        let shape = npy.shape().to_vec();
+        let claimed = shape.iter().try_fold(1_u64, |product, &axis| product.checked_mul(axis));
+        if claimed.is_none_or(|claimed| claimed > bytes.len() as u64) {
+            return Err(bad(format!("{name} has the shape {shape:?} but {} bytes", bytes.len())));
+        }
+        let values = match npy.try_data::<f64>() {
+            Ok(values) => values.collect::<std::io::Result<Vec<f64>>>(),
+            Err(npy) => match npy.try_data::<f32>() {
+                Ok(values) => values.map(|value| value.map(f64::from)).collect(),
+                Err(npy) => return Err(bad(format!("{name} has the type {}", npy.dtype().descr()))),
+            },
+        };
+        arrays.insert(name, (shape, values.map_err(|error| bad(format!("{name}: {error}")))?));
+    }
+    match (arrays.remove("mu"), arrays.remove("sigma")) {
+        (None, None) => Ok(None),
+        (Some((mu_shape, mu)), Some((sigma_shape, sigma))) => {
+            let d = mu.len() as u64;
+            if mu_shape != [d] || sigma_shape != [d, d] {
+                return Err(bad(format!("mu is {mu_shape:?} and sigma {sigma_shape:?}")));
+            }
+            if let Some(value) = mu.iter().chain(&sigma).find(|value| !value.is_finite()) {
+                return Err(bad(format!("a value is {value}")));
+            }
+            Ok(Some((mu, sigma)))
+        }
+        (mu, _) => Err(bad(format!("{} is missing", if mu.is_some() { "sigma" } else { "mu" }))),
+    }
+}

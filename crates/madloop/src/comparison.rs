@@ -93,7 +93,7 @@ pub fn compare(real: &Path, generated: &Path, read: &ReadOptions, options: &Opti
                         let [(mean_r, cov_r), (mean_g, cov_g)] = &moments;
                         madloop_metrics::gaussian_w2_sq(mean_r, cov_r, mean_g, cov_g).map_err(|error| error.to_string())
                     }
-                    "trace_cov" => Ok(madloop_metrics::trace(&moments[1].1)),
+                    "trace_cov" => madloop_metrics::trace(&moments[1].1, moments[1].0.len()).map_err(|error| error.to_string()),
                     _ => Err("a statistics file holds mean and covariance only; give the samples".into()),
                 };
                 scores.set(name, value);
@@ -145,7 +145,7 @@ fn moments(set: &Set, n: impl Fn(&Samples) -> usize) -> Result<(Vec<f64>, Vec<f6
     match set {
         Set::Stats { mean, covariance } => Ok((mean.clone(), covariance.clone())),
         Set::Samples(samples) => {
-            let moments = Moments::of(&all_values(&samples.slice(0..n(samples)))).map_err(metric_error)?;
+            let moments = Moments::new(&all_values(&samples.slice(0..n(samples)))).map_err(metric_error)?;
             Ok((moments.mean, moments.covariance))
         }
     }
@@ -183,7 +183,7 @@ pub fn write_stats(input: &Path, read: &ReadOptions, output: &Path) -> Result<(u
     if samples.len() < 2 {
         return Err(Error::bad_file(input, format!("it holds {} samples", samples.len()), "a covariance needs at least 2"));
     }
-    let moments = Moments::of(&all_values(&samples)).map_err(metric_error)?;
+    let moments = Moments::new(&all_values(&samples)).map_err(metric_error)?;
     let d = samples.dim() as u64;
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     let arrays: [(&str, Vec<u64>, &[f64]); 3] =

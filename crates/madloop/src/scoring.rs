@@ -148,7 +148,7 @@ impl SetEvaluator {
         let model = model.ok_or("generation 0 is real data and has no model")?;
         let gaussian = model.gaussian().ok_or("the model is not one Gaussian")?;
         if name == "model_trace_cov" {
-            return Ok(madloop_metrics::trace(&gaussian.covariance));
+            return madloop_metrics::trace(&gaussian.covariance, gaussian.mean.len()).map_err(|error| error.to_string());
         }
         match self.known {
             Some(Known::StandardGaussian { .. }) => {
@@ -197,7 +197,7 @@ impl Evaluator for SetEvaluator {
     fn score(&self, generated: &Samples, model: Option<&dyn Generator>, seeds: Seeds) -> madloop_core::Result<Scores> {
         let features = self.features.features(generated)?;
         let mut scores = self.reference.score(&features, &self.metrics, seeds).map_err(madloop_core::Error::other)?;
-        let (of_model, of_modes): (Vec<_>, Vec<_>) = self.others.iter().copied().partition(|metric| metric.of == Of::Model);
+        let (of_model, of_modes): (Vec<&'static Metric>, Vec<&'static Metric>) = self.others.iter().copied().partition(|metric| metric.of == Of::Model);
         for metric in of_model {
             scores.set(metric.name, self.score_model(metric.name, model));
         }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use madloop_core::{
-    Cancel, Cell, CellEnd, ClassSchedule, Evaluator, FirstGeneration, Loop, Observer, Parts, Real, RealPool, Record, Seeds, Trainer,
+    Cancel, Cell, CellEnd, ClassSchedule, FirstGeneration, Loop, Observer, Parts, Real, RealPool, Record, Seeds, Trainer,
     run_cell,
 };
 use serde_json::{Value, json};

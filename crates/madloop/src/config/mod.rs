@@ -14,6 +14,6 @@ pub(crate) use raw::flatten;
 pub use presets::{Preset, presets};
 pub use raw::{Overrides, Scale, load};
 pub use schema::{
-    Experiment, FeatureName, HistoryConfig, KeepConfig, LoopConfig, ModelConfig, ReferenceSplit, ScoreConfig, StoreConfig,
+    Experiment, FeatureName, HistoryConfig, KeepConfig, KeepWord, LoopConfig, ModelConfig, ReferenceSplit, ScoreConfig, StoreConfig,
     json_schema,
 };

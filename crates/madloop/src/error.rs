@@ -41,6 +41,26 @@ pub enum Error {
         /// What to put where.
         remedy: String,
     },
+    /// A setting that cannot be used.
+    #[error("{key} {why}; {remedy}")]
+    Setting {
+        /// The setting, such as `data.dim`.
+        key: String,
+        /// What is wrong with it, with its value.
+        why: String,
+        /// What to do about it.
+        remedy: String,
+    },
+    /// A download that did not succeed from any mirror.
+    #[error("cannot download {file}: {why}; {remedy}")]
+    Download {
+        /// The file.
+        file: String,
+        /// What each mirror answered.
+        why: String,
+        /// What to put where instead.
+        remedy: String,
+    },
     /// An error of the loop.
     #[error(transparent)]
     Core(#[from] madloop_core::Error),

@@ -61,7 +61,7 @@ pub(crate) fn number(value: f64) -> String {
 /// A table in this program's style.
 pub(crate) fn plain() -> Table {
     let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::UTF8_HORIZONTAL_ONLY).set_content_arrangement(ContentArrangement::Dynamic);
     table
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::data::DataSet;
 
 /// Instruction sets that change rounding, as found at run time.
-pub fn cpu_features() -> Vec<&'static str> {
+pub(crate) fn cpu_features() -> Vec<&'static str> {
     #[cfg(target_arch = "x86_64")]
     {
         let mut found = Vec::new();
@@ -22,7 +22,7 @@ pub fn cpu_features() -> Vec<&'static str> {
 }
 
 /// Versions and machine.
-pub fn machine(threads: usize, jobs: usize) -> Value {
+pub(crate) fn machine(threads: usize, jobs: usize) -> Value {
     json!({
         "madloop": env!("CARGO_PKG_VERSION"),
         "schema_version": madloop_core::SCHEMA_VERSION,
@@ -36,7 +36,7 @@ pub fn machine(threads: usize, jobs: usize) -> Value {
 }
 
 /// A data set: its split, licence and checksums.
-pub fn data(set: &DataSet) -> Value {
+pub(crate) fn data(set: &DataSet) -> Value {
     json!({
         "name": set.name,
         "shape": set.real.shape().to_string(),

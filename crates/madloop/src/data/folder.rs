@@ -1,0 +1,190 @@
+//! Folders of images, recursively, in the order of the names.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::images::{Files, decode, is_image};
+use super::limits::MAX_SAMPLES;
+use super::loaded::Loaded;
+use super::map::CHECK_PATH;
+use super::read::ReadOptions;
+use crate::{Error, Result};
+
+/// Reads all images below a folder, sorted by their path below it. Links are followed; each real folder is read once.
+pub(crate) fn load(root: &Path, options: &ReadOptions) -> Result<Loaded> {
+    let mut files = Vec::new();
+    let mut seen = BTreeSet::new();
+    let mut waiting = vec![(String::new(), root.to_owned())];
+    while let Some((prefix, folder)) = waiting.pop() {
+        let real = folder.canonicalize().map_err(Error::io("open", &folder, CHECK_PATH))?;
+        if !seen.insert(real) {
+            continue;
+        }
+        let mut folders = Vec::new();
+        for entry in fs::read_dir(&folder).map_err(Error::io("list", &folder, CHECK_PATH))? {
+            let entry = entry.map_err(Error::io("list", &folder, CHECK_PATH))?;
+            let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+            if entry.file_name().to_string_lossy().starts_with('.') {
+                continue;
+            }
+            let path = entry.path();
+            // The link's target, so that a link to a folder is a folder; a dangling link is neither.
+            let Ok(metadata) = fs::metadata(&path) else {
+                if is_image(&name) {
+                    return Err(Error::bad_file(path, "it cannot be opened or leads nowhere", "repair or remove it"));
+                }
+                continue;
+            };
+            if metadata.is_dir() {
+                folders.push((format!("{name}/"), path));
+            } else if metadata.is_file() && is_image(&name) {
+                files.push((name, path));
+            }
+        }
+        if files.len() as u64 > MAX_SAMPLES {
+            let why = format!("it holds more than {MAX_SAMPLES} images");
+            return Err(Error::bad_file(root, why, "give a part of it"));
+        }
+        // Links go last, so that a folder is known by its own name.
+        folders.sort_by_key(|(name, path): &(String, PathBuf)| (path.is_symlink(), name.clone()));
+        waiting.extend(folders.into_iter().rev());
+    }
+    files.sort();
+    decode(root, &Files { files }, options)
+}
+
+#[cfg(test)]
+mod tests {
+    use image::{DynamicImage, GrayImage, Luma, Rgb, RgbImage};
+    use madloop_core::Shape;
+
+    use super::*;
+    use crate::data::{Color, Filter, Resize, read_samples};
+
+    fn grey(path: &Path, side: u32, value: u8) {
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        GrayImage::from_pixel(side, side, Luma([value])).save(path).expect("an image");
+    }
+
+    fn read(root: &Path) -> Result<madloop_core::Samples> {
+        read_samples(root, &ReadOptions::default())
+    }
+
+    #[test]
+    fn folders_round_trip_sorted_with_classes() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path();
+        grey(&root.join("dog/b.png"), 2, 4);
+        grey(&root.join("dog/a.tif"), 2, 3);
+        grey(&root.join("cat/deep/z.tiff"), 2, 2);
+        grey(&root.join("cat/a.png"), 2, 1);
+        fs::write(root.join("cat/notes.txt"), "not an image").expect("a file");
+        let set = read(root).expect("images");
+        assert_eq!(set.shape(), Shape::Image { channels: 1, height: 2, width: 2 });
+        assert_eq!(set.labels(), Some(&[0, 0, 1, 1][..]));
+        let first: Vec<u8> = set.as_u8().expect("pixels").chunks(4).map(|image| image[0]).collect();
+        assert_eq!(first, [1, 2, 3, 4]);
+        let options = ReadOptions { ignore_labels: true, ..ReadOptions::default() };
+        assert_eq!(read_samples(root, &options).expect("images").labels(), None);
+    }
+
+    #[test]
+    fn mixed_sizes_and_colours_need_options() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path();
+        grey(&root.join("a.png"), 4, 50);
+        grey(&root.join("b.png"), 6, 90);
+        let error = read(root).unwrap_err().to_string();
+        for part in ["a.png is 4x4", "b.png: it is 6x6", "data.resize"] {
+            assert!(error.contains(part), "{error}");
+        }
+        let resize = Some(Resize::Sides([3, 2]));
+        for filter in [Filter::Area, Filter::Lanczos] {
+            let set = read_samples(root, &ReadOptions { resize, filter, ..ReadOptions::default() }).expect("images");
+            assert_eq!(set.shape(), Shape::Image { channels: 1, height: 3, width: 2 });
+            assert_eq!(set.as_u8().expect("pixels")[..7], [50, 50, 50, 50, 50, 50, 90]);
+        }
+        RgbImage::from_pixel(4, 4, Rgb([255, 0, 0])).save(root.join("b.png")).expect("an image");
+        let error = read(root).unwrap_err().to_string();
+        assert!(error.contains("b.png: it is rgb, and a.png is grey") && error.contains("data.color"), "{error}");
+        let with = |color| ReadOptions { color: Some(color), ..ReadOptions::default() };
+        let set = read_samples(root, &with(Color::Grey)).expect("images");
+        assert_eq!((set.as_u8().expect("pixels")[0], set.as_u8().expect("pixels")[16]), (50, 76));
+        let set = read_samples(root, &with(Color::Rgb)).expect("images");
+        assert_eq!(set.as_u8().expect("pixels")[..3], [50, 50, 50]);
+        assert_eq!(set.as_u8().expect("pixels")[48..51], [255, 0, 0]);
+    }
+
+    #[test]
+    fn compressed_formats_are_decoded() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path();
+        let image = RgbImage::from_pixel(8, 8, Rgb([200, 100, 50]));
+        for name in ["a.jpg", "b.webp", "c.png", "d.bmp", "e.tif"] {
+            image.save(root.join(name)).expect("an image");
+        }
+        let set = read(root).expect("images");
+        assert_eq!((set.len(), set.labels()), (5, None));
+        for (pixel, expected) in set.as_u8().expect("pixels").chunks(3).zip([200_u8, 100, 50].repeat(5 * 64).chunks(3))
+        {
+            assert!(pixel.iter().zip(expected).all(|(a, b)| a.abs_diff(*b) <= 3), "{pixel:?} for {expected:?}");
+        }
+    }
+
+    #[test]
+    fn deeper_pixels_and_alpha_become_u8() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path();
+        DynamicImage::from(image::ImageBuffer::from_pixel(2, 2, image::Rgba([10_u8, 20, 30, 0])))
+            .save(root.join("a.png"))
+            .expect("an image");
+        DynamicImage::from(image::ImageBuffer::from_pixel(2, 2, Rgb([257_u16 * 10, 257 * 20, 257 * 30])))
+            .save(root.join("b.png"))
+            .expect("an image");
+        let set = read(root).expect("images");
+        assert_eq!(set.as_u8().expect("pixels"), [10, 20, 30].repeat(8));
+    }
+
+    #[test]
+    fn empty_folders_and_bad_images_are_named() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path();
+        let error = read(root).unwrap_err().to_string();
+        assert!(error.contains("png, jpg, jpeg, webp, bmp, tif, tiff"), "{error}");
+        fs::write(root.join("bad.png"), "no image at all").expect("a file");
+        let error = read(root).unwrap_err().to_string();
+        assert!(error.contains("bad.png") && error.contains("decoded"), "{error}");
+        grey(&root.join("bad.png"), 9, 1);
+        let whole = fs::read(root.join("bad.png")).expect("the file");
+        fs::write(root.join("bad.png"), &whole[..whole.len() / 2]).expect("half of it");
+        assert!(read(root).unwrap_err().to_string().contains("bad.png"));
+        // A PNG header that claims 60000 x 60000 pixels.
+        let mut bomb = whole;
+        bomb[16..24].copy_from_slice(&[0, 0, 0xea, 0x60, 0, 0, 0xea, 0x60]);
+        let crc = crc32(&bomb[12..29]);
+        bomb[29..33].copy_from_slice(&crc.to_be_bytes());
+        fs::write(root.join("bad.png"), bomb).expect("a file");
+        let error = read(root).unwrap_err().to_string();
+        assert!(error.contains("16384"), "{error}");
+    }
+
+    fn crc32(bytes: &[u8]) -> u32 {
+        let mut crc = flate2::Crc::new();
+        crc.update(bytes);
+        crc.sum()
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn loops_of_links_end() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let root = folder.path();
+        grey(&root.join("a/x.png"), 2, 1);
+        std::os::unix::fs::symlink(root, root.join("a/up")).expect("a link");
+        std::os::unix::fs::symlink(root.join("a"), root.join("0")).expect("a link");
+        assert_eq!(read(root).expect("one image").len(), 1);
+        std::os::unix::fs::symlink(root.join("nowhere"), root.join("y.png")).expect("a link");
+        assert!(read(root).unwrap_err().to_string().contains("y.png"));
+    }
+}

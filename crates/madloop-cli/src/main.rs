@@ -62,13 +62,22 @@ fn run(command: Command, signals: &Signals) -> anyhow::Result<()> {
     }
 }
 
+/// The error and its causes, without those that it already quotes.
+fn in_full(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |text, cause| match text.as_str() {
+        "" => cause,
+        text if text.contains(&cause) => text.to_owned(),
+        text => format!("{text}: {cause}"),
+    })
+}
+
 /// Says what went wrong and chooses the exit code.
 fn report(error: &anyhow::Error, signals: &Signals) -> u8 {
     let cancelled = error.chain().any(|cause| {
         matches!(cause.downcast_ref::<madloop_core::Error>(), Some(madloop_core::Error::Cancelled))
             || cause.downcast_ref::<madloop::Error>().is_some_and(madloop::Error::is_cancelled)
     });
-    output::error(&format!("{error:#}"));
+    output::error(&in_full(error));
     match error.downcast_ref::<madloop::Error>() {
         _ if cancelled && signals.is_terminated() => exit::TERMINATED,
         _ if cancelled => exit::INTERRUPTED,

@@ -131,12 +131,13 @@ impl Session {
         let run = RunDir::create(out, &self.swept, &self.provenance)?;
         let next = AtomicUsize::new(0);
         let failure: Mutex<Option<Error>> = Mutex::new(None);
+        let writing = Mutex::new(());
         std::thread::scope(|scope| {
             let worker = || {
                 while let Some(prepared) = self.cells.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    let result = self.run_one(prepared, &run, cancel, observer, on_commit).and_then(|end| {
-                        run.write_records()?;
-                        Ok(end)
+                    let result = self.run_one(prepared, &run, cancel, observer, on_commit).and_then(|_| {
+                        let _one_at_a_time = writing.lock().unwrap_or_else(PoisonError::into_inner);
+                        run.write_records()
                     });
                     if let Err(error) = result {
                         let mut first = failure.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use madloop_core::Blobs;
 
@@ -18,10 +19,12 @@ pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::rename(&beside, path).map_err(Error::io("replace", path, CHECK_OUTPUT))
 }
 
-/// A name beside `path` that no other process uses.
+/// A name beside `path` that no other process or thread uses.
 fn beside(path: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    path.with_file_name(format!(".{name}.{}.tmp", std::process::id()))
+    path.with_file_name(format!(".{name}.{}.{count}.tmp", std::process::id()))
 }
 
 /// Writes a new file and waits until it is on the disk.

@@ -12,7 +12,8 @@
   const show = (value) => {
     if (value === 0) return "0";
     const size = Math.abs(value);
-    if (size >= 1e-3 && size < 1e6) return String(Number(value.toPrecision(size >= 1e3 ? 5 : 3))).replace("-", "−");
+    if (Number.isInteger(value) && size < 1e6) return String(value).replace("-", "−");
+    if (size >= 1e-3 && size < 1e6) return (size < 100 ? value.toPrecision(3) : value.toFixed(size < 1e3 ? 1 : 0)).replace("-", "−");
     const [mantissa, exponent] = value.toExponential(2).split("e");
     const raised = exponent.replace("+", "").replace("-", "⁻").replace(/\d/g, (d) => small[d]);
     return (mantissa + "×10" + raised).replace("-", "−");

@@ -55,7 +55,7 @@ fn linear(low: f64, high: f64) -> Axis {
     let label = |value: f64| {
         if value == 0.0 {
             "0".into()
-        } else if largest >= 1e5 || largest < 1e-3 {
+        } else if !(1e-3..1e5).contains(&largest) {
             number(value, (largest / step).log10().ceil() as usize + 1)
         } else {
             let decimals = (-step.log10().floor()).max(0.0) as usize;
@@ -72,9 +72,14 @@ fn logarithmic(low: f64, high: f64) -> Axis {
     let decades = (low.log10().ceil() as i32)..=(high.log10().floor() as i32);
     let n = decades.clone().count();
     let every = n.div_ceil(7).max(1);
+    let factors: &[f64] = match n {
+        0..=2 => &[1.0, 2.0, 5.0],
+        3 => &[1.0, 3.0],
+        _ => &[1.0],
+    };
     let mut ticks = Vec::new();
     for exponent in (low.log10().floor() as i32)..=(high.log10().floor() as i32) {
-        for factor in if n < 3 { [1.0, 2.0, 5.0].as_slice() } else { &[1.0] } {
+        for factor in factors {
             let value = factor * 10f64.powi(exponent);
             if (low..=high).contains(&value) && exponent.rem_euclid(every as i32) == 0 {
                 ticks.push((value, log_label(*factor, exponent)));
@@ -142,7 +147,7 @@ mod tests {
     fn distances_over_decades_are_logarithmic() {
         let axis = value_axis(&[0.02, 50.0], Direction::Lower);
         assert!(axis.log);
-        assert_eq!(labels(&axis), ["0.1", "1", "10"]);
+        assert_eq!(labels(&axis), ["0.03", "0.1", "0.3", "1", "3", "10", "30"]);
         assert_eq!(labels(&value_axis(&[0.3, 12.0], Direction::Lower)), ["0.5", "1", "2", "5", "10"]);
         assert!(!value_axis(&[0.02, 50.0], Direction::Higher).log);
         assert!(!value_axis(&[0.0, 50.0], Direction::Lower).log);

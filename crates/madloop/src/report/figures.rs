@@ -21,6 +21,8 @@ static FONT: &[u8] = include_bytes!("../../assets/DejaVuSans-subset.ttf");
 const SIZE: (u32, u32) = (1200, 800);
 /// The bitmap is drawn this many times larger and scaled down: the bitmap backend does not smooth edges.
 const OVERSAMPLE: u32 = 3;
+/// Generations drawn at most, evenly chosen.
+const GENERATIONS: usize = 400;
 static INK: RGBColor = RGBColor(30, 34, 40);
 static SOFT: RGBColor = RGBColor(96, 102, 112);
 const GRID: RGBColor = RGBColor(228, 230, 234);
@@ -28,7 +30,7 @@ const GRID: RGBColor = RGBColor(228, 230, 234);
 type Area<'a, B> = DrawingArea<B, Shift>;
 
 /// Writes `DIR/<metric>.svg` and `DIR/<metric>.png` (1200 x 800) for each of `metrics` that has values, or for every metric
-/// of the records when `metrics` is empty; returns the files.
+/// of the records when `metrics` is empty; returns the files. Of more than 400 generations, 400 evenly chosen ones are drawn.
 pub fn write_figures(records: &[Record], metrics: &[MetricInfo], dir: &Path) -> Result<Vec<PathBuf>> {
     const REMEDY: &str = "check that the folder can be written and the disk is not full";
     fs::create_dir_all(dir).map_err(Error::io("make the folder", dir, REMEDY))?;
@@ -39,6 +41,7 @@ pub fn write_figures(records: &[Record], metrics: &[MetricInfo], dir: &Path) -> 
     }
     let mut files = Vec::new();
     for plot in all.iter().filter_map(|info| plot(&settings, info)) {
+        let plot = plot.thinned(GENERATIONS);
         let stem: String = plot.metric.name.chars().map(|c| if plain(c) { c } else { '_' }).collect();
         let (svg, png) = (dir.join(format!("{stem}.svg")), dir.join(format!("{stem}.png")));
         fs::write(&svg, draw_svg(&plot, &svg)?).map_err(Error::io("write", &svg, REMEDY))?;
@@ -57,7 +60,9 @@ fn draw_svg(plot: &Plot, path: &Path) -> Result<String> {
     let mut text = String::new();
     {
         let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
-        draw(plot, &area, 1.0).and_then(|()| area.present().map_err(explain)).map_err(failed(path))?;
+        draw(plot, &area, Pen { scale: 1.0, bitmap: false })
+            .and_then(|()| area.present().map_err(explain))
+            .map_err(failed(path))?;
     }
     Ok(text)
 }
@@ -67,8 +72,8 @@ fn draw_png(plot: &Plot, path: &Path) -> Result<Vec<u8>> {
     let mut pixels = vec![255u8; (width * height * 3) as usize];
     {
         let area = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
-        let scale = f64::from(OVERSAMPLE);
-        draw(plot, &area, scale).and_then(|()| area.present().map_err(explain)).map_err(failed(path))?;
+        let pen = Pen { scale: f64::from(OVERSAMPLE), bitmap: true };
+        draw(plot, &area, pen).and_then(|()| area.present().map_err(explain)).map_err(failed(path))?;
     }
     let large = RgbImage::from_raw(width, height, pixels).unwrap_or_default();
     let small = imageops::thumbnail(&large, SIZE.0, SIZE.1);
@@ -93,24 +98,41 @@ fn font_ready() -> std::result::Result<(), String> {
     if *ready { Ok(()) } else { Err("the embedded font is damaged".into()) }
 }
 
+/// How a backend draws.
+#[derive(Clone, Copy)]
+struct Pen {
+    /// Pixels of the drawing for one of the figure.
+    scale: f64,
+    /// Whether it is the bitmap backend.
+    bitmap: bool,
+}
+
+impl Pen {
+    /// What a vertically centred text of a size is moved down by: the bitmap backend centres it too high.
+    fn nudge(self, size: f64) -> f64 {
+        if self.bitmap { 0.16 * size * self.scale } else { 0.0 }
+    }
+}
+
 /// Where things lie, in pixels of the drawing.
 struct Frame<'a> {
     plot: &'a Plot,
-    scale: f64,
+    pen: Pen,
     left: f64,
     right: f64,
     top: f64,
     bottom: f64,
 }
 
-fn draw<B: DrawingBackend>(plot: &Plot, area: &Area<'_, B>, scale: f64) -> std::result::Result<(), String> {
+fn draw<B: DrawingBackend>(plot: &Plot, area: &Area<'_, B>, pen: Pen) -> std::result::Result<(), String> {
     font_ready()?;
     area.fill(&WHITE).map_err(explain)?;
-    let legend = legend(plot, area, scale)?;
+    let scale = pen.scale;
+    let legend = legend(plot, area, pen)?;
     let (width, height) = (f64::from(SIZE.0) * scale, f64::from(SIZE.1) * scale);
     let frame = Frame {
         plot,
-        scale,
+        pen,
         left: 128.0 * scale,
         right: width - 128.0 * scale,
         top: legend + 22.0 * scale,
@@ -127,7 +149,8 @@ fn font(size: f64, scale: f64, colour: &'static RGBColor) -> TextStyle<'static> 
 }
 
 /// Draws the legend from the top, in as many rows as it takes; returns where it ends.
-fn legend<B: DrawingBackend>(plot: &Plot, area: &Area<'_, B>, scale: f64) -> std::result::Result<f64, String> {
+fn legend<B: DrawingBackend>(plot: &Plot, area: &Area<'_, B>, pen: Pen) -> std::result::Result<f64, String> {
+    let scale = pen.scale;
     let size = if plot.lines.len() > 12 { 19.0 } else { 23.0 };
     let style = font(size, scale, &INK).pos(Pos::new(HPos::Left, VPos::Center));
     let (start, end) = (128.0 * scale, (f64::from(SIZE.0) - 40.0) * scale);
@@ -139,8 +162,8 @@ fn legend<B: DrawingBackend>(plot: &Plot, area: &Area<'_, B>, scale: f64) -> std
         if x > start && x + needed > end {
             (x, y) = (start, y + (size + 12.0) * scale);
         }
-        stroke(area, &[(x, y), (x + 44.0 * scale, y)], line.style, 4.0 * scale, scale)?;
-        area.draw_text(&text, &style, pixel(x + 56.0 * scale, y)).map_err(explain)?;
+        stroke(area, &[(x, y), (x + 44.0 * scale, y)], line.style, 4.0, pen)?;
+        area.draw_text(&text, &style, pixel(x + 56.0 * scale, y + pen.nudge(size))).map_err(explain)?;
         x += needed + 34.0 * scale;
     }
     Ok(y + size / 2.0 * scale)
@@ -163,7 +186,7 @@ fn fitted<B: DrawingBackend>(
 
 impl Frame<'_> {
     fn x(&self, generation: f64) -> f64 {
-        let room = 16.0 * self.scale;
+        let room = 16.0 * self.pen.scale;
         self.left + room + self.plot.x.at(generation) * (self.right - self.left - 2.0 * room)
     }
 
@@ -172,14 +195,14 @@ impl Frame<'_> {
     }
 
     fn axes<B: DrawingBackend>(&self, area: &Area<'_, B>) -> std::result::Result<(), String> {
-        let s = self.scale;
+        let s = self.pen.scale;
         let tick = font(23.0, s, &SOFT);
         let right = tick.pos(Pos::new(HPos::Right, VPos::Center));
         for (value, label) in &self.plot.y.ticks {
             let y = self.y(*value);
             let line = [pixel(self.left, y), pixel(self.right, y)];
             area.draw(&PathElement::new(line, GRID.stroke_width(width(1.5 * s)))).map_err(explain)?;
-            area.draw_text(label, &right, pixel(self.left - 14.0 * s, y)).map_err(explain)?;
+            area.draw_text(label, &right, pixel(self.left - 14.0 * s, y + self.pen.nudge(23.0))).map_err(explain)?;
         }
         let below = font(23.0, s, &SOFT).pos(Pos::new(HPos::Center, VPos::Top));
         for (value, label) in &self.plot.x.ticks {
@@ -214,7 +237,7 @@ impl Frame<'_> {
     }
 
     fn baselines<B: DrawingBackend>(&self, area: &Area<'_, B>) -> std::result::Result<(), String> {
-        let s = self.scale;
+        let s = self.pen.scale;
         let label = font(21.0, s, &SOFT).pos(Pos::new(HPos::Left, VPos::Center));
         for baseline in &self.plot.baselines {
             let y = self.y(baseline.value);
@@ -224,7 +247,7 @@ impl Frame<'_> {
         }
         match self.plot.baselines.first() {
             Some(first) => {
-                let at = pixel(self.right + 10.0 * s, self.y(first.value));
+                let at = pixel(self.right + 10.0 * s, self.y(first.value) + self.pen.nudge(21.0));
                 area.draw_text("real data", &label, at).map_err(explain)
             }
             None => Ok(()),
@@ -232,11 +255,12 @@ impl Frame<'_> {
     }
 
     fn lines<B: DrawingBackend>(&self, area: &Area<'_, B>) -> std::result::Result<(), String> {
-        let s = self.scale;
+        let s = self.pen.scale;
         for line in &self.plot.lines {
             let points: Vec<(f64, f64)> =
                 line.points.iter().map(|p| (self.x(f64::from(p.generation)), self.y(p.mean))).collect();
-            stroke(area, &points, line.style, 3.6 * s, s)?;
+            let size = if points.len() > 100 { 2.4 } else { 3.6 };
+            stroke(area, &points, line.style, size, self.pen)?;
             if points.len() <= 40 {
                 for (x, y) in points {
                     let dot = Circle::new(pixel(x, y), width(5.5 * s) as i32, colour(line.style).filled());
@@ -267,10 +291,21 @@ fn stroke<B: DrawingBackend>(
     points: &[(f64, f64)],
     style: usize,
     size: f64,
-    scale: f64,
+    pen: Pen,
 ) -> std::result::Result<(), String> {
+    let size = size * pen.scale;
     let paint = colour(style).stroke_width(width(size));
-    let pattern: Vec<f64> = dashes(style).iter().map(|length| length * 1.8 * scale).collect();
+    let pattern: Vec<f64> = dashes(style).iter().map(|length| length * 1.8 * pen.scale).collect();
+    if pattern.is_empty() && pen.bitmap {
+        // Piece by piece with round joints: the bitmap backend's own joints are spikes where a line turns sharply.
+        for ends in points.windows(2) {
+            let path = [pixel(ends[0].0, ends[0].1), pixel(ends[1].0, ends[1].1)];
+            area.draw(&PathElement::new(path, paint)).map_err(explain)?;
+            let joint = Circle::new(path[1], width(size / 2.0) as i32, colour(style).filled());
+            area.draw(&joint).map_err(explain)?;
+        }
+        return Ok(());
+    }
     if pattern.is_empty() {
         let path: Vec<_> = points.iter().map(|(x, y)| pixel(*x, *y)).collect();
         return area.draw(&PathElement::new(path, paint)).map_err(explain);
@@ -288,9 +323,12 @@ fn dashed<B: DrawingBackend>(
     let (mut at, mut left) = (0, pattern[0]);
     let mut piece: Vec<(f64, f64)> = points.first().copied().into_iter().collect();
     let flush = |piece: &[(f64, f64)], at: usize| {
-        let drawn = at.is_multiple_of(2) && piece.len() > 1;
-        let path: Vec<_> = piece.iter().map(|(x, y)| pixel(*x, *y)).collect();
-        if drawn { area.draw(&PathElement::new(path, paint)).map_err(explain) } else { Ok(()) }
+        let drawn = at.is_multiple_of(2);
+        for ends in piece.windows(2).filter(|_| drawn) {
+            let path = [pixel(ends[0].0, ends[0].1), pixel(ends[1].0, ends[1].1)];
+            area.draw(&PathElement::new(path, paint)).map_err(explain)?;
+        }
+        Ok(())
     };
     for ends in points.windows(2) {
         let (mut from, to) = (ends[0], ends[1]);

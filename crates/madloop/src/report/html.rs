@@ -67,7 +67,7 @@ pub fn html(runs: &[RunView]) -> String {
 fn budget(runs: &[RunView]) -> usize {
     let lines = |run: &RunView| settings(&run.records).len() * described(&run.records, &[]).len();
     let lines: usize = runs.iter().map(lines).sum::<usize>() * if runs.len() > 1 { 2 } else { 1 };
-    (POINTS / lines.max(1)).clamp(12, GENERATIONS)
+    (POINTS / lines.max(1)).clamp(6, GENERATIONS)
 }
 
 /// A run's part of the page.
@@ -171,7 +171,9 @@ fn legend(settings: &[Setting<'_>]) -> String {
     if settings.is_empty() {
         return String::new();
     }
-    let mut out = String::from(r#"<div class="legend" role="group" aria-label="settings shown">"#);
+    // A long legend would cover the charts if it stayed in view.
+    let long = if settings.len() > 8 { " long" } else { "" };
+    let mut out = format!(r#"<div class="legend{long}" role="group" aria-label="settings shown">"#);
     for setting in settings {
         let strokes: Vec<String> = dashes(setting.style).iter().map(f64::to_string).collect();
         out.push_str(&format!(
@@ -356,5 +358,40 @@ mod tests {
         let page = html(&[run("long", records)]);
         assert!(page.len() < 2_000_000, "{}", page.len());
         assert!(page.contains("of 2000 generations."));
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+        /// Whatever the numbers, there is a page and no number on it is NaN.
+        #[test]
+        fn any_numbers_make_a_page(
+            cells in proptest::collection::vec(
+                (0usize..4, 0u64..3, proptest::collection::vec(proptest::option::of(-1e9f64..1e9), 0..12), 0u32..3),
+                0..8,
+            ),
+            scale in proptest::sample::select(vec![1e-15, 1e-9, 1.0, 1e9, 0.0]),
+        ) {
+            let mut records = Vec::new();
+            for (kind, seed, values, outcome) in cells {
+                let kind = ["fully-synthetic", "synthetic-augmentation", "fresh-data", "other"][kind];
+                for (generation, value) in (0..).zip(values) {
+                    let mut record = crate::report::testing::record(kind, seed, generation, &[]);
+                    for metric in ["recall", "kid"] {
+                        record.scores.set(metric, value.map(|v| (v * scale).abs()).ok_or("none".into()));
+                    }
+                    record.scores.set("signed", value.map(|v| v * scale).ok_or("none".into()));
+                    if outcome == 1 {
+                        record.outcome = madloop_core::Outcome::Ended("the loss is not a number".into());
+                    }
+                    records.push(record);
+                }
+            }
+            let view = run("any", records);
+            let text = meaning(&view.records, &view.metrics);
+            proptest::prop_assert!(text.ends_with('.') && !text.contains("NaN") && !text.contains("  "), "{}", text);
+            let page = html(&[view]);
+            well_formed(&page);
+            proptest::prop_assert!(!page.contains("NaN") && !page.contains("inf\""), "{}", page);
+        }
     }
 }

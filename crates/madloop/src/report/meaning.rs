@@ -2,7 +2,8 @@
 
 use madloop_core::Record;
 
-use super::series::{Point, Setting, settings};
+use super::curve::{Curve, direction, noun};
+use super::series::{Setting, settings};
 use super::text::{count, list, pair, sentence_case, short};
 use super::view::described;
 use super::{Direction, MetricInfo};
@@ -38,119 +39,6 @@ pub fn meaning(records: &[Record], metrics: &[MetricInfo]) -> String {
     let first = story(worst, info, many);
     let second = if many { others(&curves, worst) } else { second_metric(worst, info, &metrics) };
     finish(first, second, &settings, &curves)
-}
-
-/// The direction of a metric; of the preferred ones it is known even when nobody described them.
-fn direction(info: &MetricInfo) -> Direction {
-    match info.name.as_str() {
-        "recall" | "coverage" | "modes_kept" | "precision" | "density" => Direction::Higher,
-        "frechet_distance" | "kid" => Direction::Lower,
-        _ => info.direction,
-    }
-}
-
-/// A setting's metric from its first to its last value.
-struct Curve<'a> {
-    setting: &'a Setting<'a>,
-    first: Point,
-    last: Point,
-    baseline: Option<f64>,
-    /// How much worse the last value is than the first.
-    loss: f64,
-    /// Whether the change is more than rounding and, with several seeds, more than their spread.
-    clear: bool,
-    /// Whether the change is no more than rounding.
-    small: bool,
-    /// Whether the means of the first, second and last third follow the change.
-    steady: bool,
-}
-
-impl<'a> Curve<'a> {
-    fn new(setting: &'a Setting<'a>, metric: &str, direction: Direction) -> Option<Self> {
-        let points = setting.series(metric).points;
-        let (first, last) = (*points.first()?, *points.last()?);
-        let baseline = setting.baseline(metric);
-        let change = last.mean - first.mean;
-        let loss = match direction {
-            Direction::Higher => -change,
-            Direction::Lower => change,
-            Direction::Neither => {
-                let goal = baseline.unwrap_or(first.mean);
-                (last.mean - goal).abs() - (first.mean - goal).abs()
-            }
-        };
-        let smallest = match metric {
-            "recall" | "coverage" | "precision" => 0.015,
-            "modes_kept" | "modes_hit" => 0.5,
-            _ => 0.05 * first.mean.abs().max(last.mean.abs()),
-        };
-        let apart = first.high < last.low || last.high < first.low;
-        let lone = first.n_seeds == 1 && last.n_seeds == 1;
-        let small = change == 0.0 || change.abs() < smallest;
-        let clear = !small && (lone || apart);
-        let third = points.len().div_ceil(3);
-        let mean = |part: &[Point]| part.iter().map(|p| p.mean).sum::<f64>() / part.len() as f64;
-        let (start, end) = (mean(&points[..third]), mean(&points[points.len() - third..]));
-        let middle = mean(&points[(points.len() - third) / 2..][..third]);
-        let steady = if change < 0.0 { start >= middle && middle >= end } else { start <= middle && middle <= end };
-        Some(Self { setting, first, last, baseline, loss, clear, small, steady })
-    }
-
-    fn lost(&self) -> bool {
-        self.clear && self.loss > 0.0
-    }
-
-    fn fell(&self) -> bool {
-        self.last.mean < self.first.mean
-    }
-
-    fn values(&self) -> (String, String) {
-        pair(self.first.mean, self.last.mean)
-    }
-
-    /// `fell from a to b`, or what else it did.
-    fn did(&self) -> String {
-        let (a, b) = self.values();
-        match (self.clear, self.fell()) {
-            _ if self.first.generation == self.last.generation => format!("has one value, {b}"),
-            (true, true) => format!("fell from {a} to {b}"),
-            (true, false) => format!("rose from {a} to {b}"),
-            (false, _) if self.first.mean == self.last.mean => format!("stayed at {b}"),
-            (false, _) if self.first.n_seeds > 1 => format!("did not clearly change ({a} to {b})"),
-            (false, _) => format!("hardly changed ({a} to {b})"),
-        }
-    }
-
-    /// `Over 10 generations`, or the two ends when the first is not generation 1.
-    fn when(&self) -> String {
-        match (self.first.generation, self.last.generation) {
-            (1, last) => format!("Over {}", count(last as usize, "generation")),
-            (first, last) => format!("From generation {first} to {last}"),
-        }
-    }
-
-    fn real(&self) -> String {
-        self.baseline.map_or(String::new(), |value| format!("real data: {}", short(value)))
-    }
-
-    /// `the fully synthetic loop with λ = 0.8`.
-    fn name(&self) -> String {
-        let Setting { kind, details, .. } = self.setting;
-        if details.is_empty() { format!("the {kind} loop") } else { format!("the {kind} loop with {details}") }
-    }
-}
-
-/// The metric inside a sentence.
-fn noun(info: &MetricInfo) -> String {
-    match info.name.as_str() {
-        "modes_kept" => "number of modes kept".into(),
-        "frechet_distance" => "Fréchet distance".into(),
-        "trace_cov" => "variance of the samples".into(),
-        "model_trace_cov" => "variance of the model".into(),
-        "kid" => "kernel distance (KID)".into(),
-        "recall" | "coverage" | "precision" | "density" => info.name.clone(),
-        _ => info.title.clone(),
-    }
 }
 
 /// The sentence on the setting that lost most, or on the only one.
@@ -200,11 +88,12 @@ fn others(curves: &[Curve<'_>], worst: &Curve<'_>) -> String {
         return format!("{}.", sentence_case(&clauses.join(", ")));
     }
     let Some((best, more)) = rest.split_first() else { return String::new() };
-    let told = format!("With {} it {}{}", setting_words(best, kinds.len() > 1), best.did(), until(best, worst));
+    let told =
+        format!("{} it {}{}", sentence_case(&setting_words(best, kinds.len() > 1)), best.did(), until(best, worst));
     match more {
         [] => format!("{told}."),
         [other] => {
-            format!("{told}; with {} it {}{}.", setting_words(other, kinds.len() > 1), other.did(), until(other, worst))
+            format!("{told}; {} it {}{}.", setting_words(other, kinds.len() > 1), other.did(), until(other, worst))
         }
         _ => format!("{told}; {}.", ended_between(more)),
     }
@@ -212,7 +101,7 @@ fn others(curves: &[Curve<'_>], worst: &Curve<'_>) -> String {
 
 fn setting_words(curve: &Curve<'_>, kinds_differ: bool) -> String {
     let details = &curve.setting.details;
-    if kinds_differ || details.is_empty() { curve.name() } else { details.clone() }
+    if kinds_differ || details.is_empty() { format!("in {}", curve.name()) } else { format!("with {details}") }
 }
 
 /// A clause on a loop that is the only one of its kind.
@@ -476,7 +365,7 @@ mod tests {
         );
         let info = info("kid_like", Direction::Lower);
         let text = meaning(&cell("fully-synthetic", 0, "kid_like", &[0.1, 1.0, 3.0]), &[info]);
-        assert!(text.contains("the Kid like of the fully synthetic loop rose from 1 to 3 (real data: 0.10): by this measure it got worse"), "{text}");
+        assert!(text.contains("the KID like of the fully synthetic loop rose from 1 to 3 (real data: 0.10): by this measure it got worse"), "{text}");
     }
 
     #[test]

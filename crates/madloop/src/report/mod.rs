@@ -4,6 +4,7 @@
 
 mod axis;
 mod chart;
+mod curve;
 mod figures;
 mod gallery;
 mod html;

@@ -53,7 +53,9 @@ pub(crate) fn plot(settings: &[Setting<'_>], metric: &MetricInfo) -> Option<Plot
     let points = || lines.iter().flat_map(|line| &line.points);
     let generations: BTreeSet<u32> = points().map(|point| point.generation).collect();
     let (first, last) = (*generations.first()?, *generations.last()?);
-    let baselines = baselines(settings, &metric.name);
+    let spread = |pick: fn(f64, f64) -> f64, from| points().map(|p| p.mean).fold(from, pick);
+    let range = spread(f64::max, f64::NEG_INFINITY) - spread(f64::min, f64::INFINITY);
+    let baselines = baselines(settings, &metric.name, range);
     let values: Vec<f64> =
         points().flat_map(|p| [p.low, p.high]).chain(baselines.iter().map(|line| line.value)).collect();
     Some(Plot {
@@ -66,12 +68,14 @@ pub(crate) fn plot(settings: &[Setting<'_>], metric: &MetricInfo) -> Option<Plot
     })
 }
 
-/// One line when real data scores alike in all settings (to 2 %: cells under way may lack seeds), else one a setting.
-fn baselines(settings: &[Setting<'_>], metric: &str) -> Vec<Baseline> {
+/// One line when real data scores alike in all settings (to 2 % of its value or of the curves' range: cells under way may
+/// lack seeds), else one a setting.
+fn baselines(settings: &[Setting<'_>], metric: &str, range: f64) -> Vec<Baseline> {
     let each: Vec<_> = settings.iter().filter_map(|s| s.baseline(metric).map(|value| (s.style, value))).collect();
     let cells = settings.iter().flat_map(|s| &s.cells).filter_map(|cell| cell.baseline(metric));
     let Some(mean) = super::series::mean(&cells.collect::<Vec<_>>()) else { return Vec::new() };
-    if each.iter().all(|(_, value)| (value - mean).abs() <= 0.02 * mean.abs()) {
+    let tolerance = 0.02 * mean.abs().max(range);
+    if each.iter().all(|(_, value)| (value - mean).abs() <= tolerance) {
         return vec![Baseline { style: None, value: mean }];
     }
     each.into_iter().map(|(style, value)| Baseline { style: Some(style), value }).collect()

@@ -83,9 +83,16 @@ pub fn settings(records: &[Record]) -> Vec<Setting<'_>> {
     settings_of(&[("", records)])
 }
 
+/// Cells of one run with the same traits.
+struct Group<'a> {
+    run: usize,
+    traits: Vec<Trait>,
+    cells: Vec<Cell<'a>>,
+}
+
 /// Groups the records of several runs, each with its name; runs are never pooled.
 pub(crate) fn settings_of<'a>(runs: &[(&str, &'a [Record])]) -> Vec<Setting<'a>> {
-    let mut groups: Vec<(usize, Vec<Trait>, Vec<Cell<'a>>)> = Vec::new();
+    let mut groups: Vec<Group<'a>> = Vec::new();
     for (run, (_, records)) in runs.iter().enumerate() {
         let mut cells: BTreeMap<(&str, u64), BTreeMap<u32, &'a Record>> = BTreeMap::new();
         for record in *records {
@@ -96,34 +103,34 @@ pub(crate) fn settings_of<'a>(runs: &[(&str, &'a [Record])]) -> Vec<Setting<'a>>
             let Some(last) = records.values().next_back() else { continue };
             let traits = label::traits(last);
             let cell = Cell { name, seed, records: records.into_values().collect() };
-            let same = |(r, t, cells): &&mut (usize, Vec<Trait>, Vec<Cell<'a>>)| {
-                // Two cells of one seed differ in something that records do not tell.
-                *r == run && *t == traits && cells.iter().all(|other| other.seed != seed)
+            // Two cells of one seed differ in something that records do not tell.
+            let fits = |group: &&mut Group<'_>| {
+                group.run == run && group.traits == traits && group.cells.iter().all(|other| other.seed != seed)
             };
-            match groups.iter_mut().find(same) {
-                Some((_, _, cells)) => cells.push(cell),
-                None => groups.push((run, traits, vec![cell])),
+            match groups.iter_mut().find(fits) {
+                Some(group) => group.cells.push(cell),
+                None => groups.push(Group { run, traits, cells: vec![cell] }),
             }
         }
     }
-    groups.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| label::compare(&a.1, &b.1)));
-    let traits: Vec<_> = groups.iter().map(|(_, traits, _)| traits.clone()).collect();
-    let fallback: Vec<_> = groups
-        .iter()
-        .map(|(run, traits, cells)| {
-            let twins = groups.iter().filter(|(r, t, _)| r == run && t == traits).count() > 1;
-            let cell = cells.first().map_or("", |cell| cell.name);
-            if twins || runs.len() == 1 { cell.to_owned() } else { runs[*run].0.to_owned() }
-        })
-        .collect();
-    let names = label::names(&traits, &fallback);
-    let setting =
-        |(style, ((_, traits, mut cells), name)): (usize, ((usize, Vec<Trait>, Vec<Cell<'a>>), label::Name))| {
+    groups.sort_by(|a, b| a.run.cmp(&b.run).then_with(|| label::compare(&a.traits, &b.traits)));
+    let traits: Vec<_> = groups.iter().map(|group| group.traits.clone()).collect();
+    let fallback: Vec<_> = groups.iter().map(|group| fallback(group, &groups, runs)).collect();
+    let named = groups.into_iter().zip(label::names(&traits, &fallback)).enumerate();
+    named
+        .map(|(style, (Group { traits, mut cells, .. }, name))| {
             cells.sort_by_key(|cell| cell.seed);
             let kind = traits.iter().find(|t| t.key == "loop").map(|t| t.text.clone()).unwrap_or_default();
             Setting { label: name.label, kind, details: name.details, style, cells }
-        };
-    groups.into_iter().zip(names).enumerate().map(setting).collect()
+        })
+        .collect()
+}
+
+/// What tells a group from another of the same label: its run, or its first cell where even the run is the same.
+fn fallback(group: &Group<'_>, groups: &[Group<'_>], runs: &[(&str, &[Record])]) -> String {
+    let twins = groups.iter().filter(|other| other.run == group.run && other.traits == group.traits).count() > 1;
+    let cell = group.cells.first().map_or("", |cell| cell.name);
+    if twins || runs.len() == 1 { cell.to_owned() } else { runs[group.run].0.to_owned() }
 }
 
 impl Setting<'_> {

@@ -155,13 +155,13 @@ mod tests {
         let settings = settings(&records);
         let table = numbers(&settings, &metrics);
         assert!(table.contains("0.600 <span class=\"t\">t = 1</span>"), "{table}");
-        assert!(table.contains("−0.10") && table.contains("0.800") && !table.contains("Kid"), "{table}");
+        assert!(table.contains("−0.10") && table.contains("0.800") && !table.contains("KID"), "{table}");
         let text = outcomes(&settings, &metrics);
         assert!(
             text.contains("seed 4: became degenerate at generation 2 (1 generation later too): rank 1 of 2"),
             "{text}"
         );
-        assert!(text.contains("<b>Kid</b>: n &lt; 2 &amp; so on"), "{text}");
+        assert!(text.contains("<b>KID</b>: n &lt; 2 &amp; so on"), "{text}");
         assert!(text.contains("2 records from generation 2 to 3"), "{text}");
         assert_eq!(outcomes(&settings[..0], &metrics), "");
         assert_eq!(numbers(&settings[..0], &metrics), "");

@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 
 use madloop_core::Record;
 
+use super::text::sentence_case;
+
 /// Which way a metric gets better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Direction {
@@ -32,9 +34,9 @@ pub struct MetricInfo {
 impl MetricInfo {
     /// A metric that no catalogue describes: its title is its name in words.
     pub fn unknown(name: &str) -> Self {
-        let words = name.replace('_', " ");
-        let mut letters = words.chars();
-        let title = letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default();
+        const ACRONYMS: [&str; 5] = ["fid", "kid", "sfid", "mmd", "w2"];
+        let word = |word| if ACRONYMS.contains(&word) { word.to_uppercase() } else { word.to_owned() };
+        let title = sentence_case(&name.split('_').map(word).collect::<Vec<_>>().join(" "));
         Self { name: name.to_owned(), title, what: String::new(), direction: Direction::Neither }
     }
 }

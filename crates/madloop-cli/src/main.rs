@@ -42,7 +42,9 @@ fn main() -> ExitCode {
         Ok(Ok(())) => ExitCode::SUCCESS,
         Ok(Err(error)) => ExitCode::from(report(&error, &signals)),
         Err(_) => {
-            output::error("this is a defect of madloop; what was committed is whole, and the same command goes on from there");
+            output::error(
+                "this is a defect of madloop; what was committed is whole, and the same command goes on from there",
+            );
             ExitCode::from(exit::OURS)
         }
     }

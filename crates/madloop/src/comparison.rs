@@ -42,7 +42,11 @@ pub struct Comparison {
 
 /// The metrics that two sets of features have.
 pub fn feature_metrics() -> Vec<String> {
-    madloop_metrics::CATALOG.iter().filter(|metric| metric.of == Of::Features).map(|metric| metric.name.to_owned()).collect()
+    madloop_metrics::CATALOG
+        .iter()
+        .filter(|metric| metric.of == Of::Features)
+        .map(|metric| metric.name.to_owned())
+        .collect()
 }
 
 /// A set to compare: samples, or the statistics that are left of them.
@@ -68,10 +72,21 @@ pub fn compare(real: &Path, generated: &Path, read: &ReadOptions, options: &Opti
     match &sets {
         [Set::Samples(real_set), Set::Samples(generated_set)] => {
             if real_set.shape() != generated_set.shape() {
-                let why = format!("the real set holds samples of {}, the generated set of {}", real_set.shape(), generated_set.shape());
-                return Err(Error::bad_file(generated, why, "give sets of one shape, or --resize and --color for images"));
+                let why = format!(
+                    "the real set holds samples of {}, the generated set of {}",
+                    real_set.shape(),
+                    generated_set.shape()
+                );
+                return Err(Error::bad_file(
+                    generated,
+                    why,
+                    "give sets of one shape, or --resize and --color for images",
+                ));
             }
-            if let Some((path, set)) = [(real, real_set), (generated, generated_set)].into_iter().find(|(_, s)| options.n.is_some_and(|n| n > s.len())) {
+            if let Some((path, set)) = [(real, real_set), (generated, generated_set)]
+                .into_iter()
+                .find(|(_, s)| options.n.is_some_and(|n| n > s.len()))
+            {
                 let why = format!("it holds {} samples, fewer than --n {}", set.len(), options.n.unwrap_or(0));
                 return Err(Error::bad_file(path, why, "lower --n or leave it out"));
             }
@@ -84,7 +99,11 @@ pub fn compare(real: &Path, generated: &Path, read: &ReadOptions, options: &Opti
         sets => {
             let moments = [moments(&sets[0], n)?, moments(&sets[1], n)?];
             if moments[0].0.len() != moments[1].0.len() {
-                let why = format!("the real set has {} dimensions, the generated set {}", moments[0].0.len(), moments[1].0.len());
+                let why = format!(
+                    "the real set has {} dimensions, the generated set {}",
+                    moments[0].0.len(),
+                    moments[1].0.len()
+                );
                 return Err(Error::bad_file(generated, why, "give statistics of the same features"));
             }
             for name in &options.metrics {
@@ -93,16 +112,16 @@ pub fn compare(real: &Path, generated: &Path, read: &ReadOptions, options: &Opti
                         let [(mean_r, cov_r), (mean_g, cov_g)] = &moments;
                         madloop_metrics::gaussian_w2_sq(mean_r, cov_r, mean_g, cov_g).map_err(|error| error.to_string())
                     }
-                    "trace_cov" => madloop_metrics::trace(&moments[1].1, moments[1].0.len()).map_err(|error| error.to_string()),
+                    "trace_cov" => {
+                        madloop_metrics::trace(&moments[1].1, moments[1].0.len()).map_err(|error| error.to_string())
+                    }
                     _ => Err("a statistics file holds mean and covariance only; give the samples".into()),
                 };
                 scores.set(name, value);
             }
         }
     }
-    let file = |path: &Path, set: &Set, used: Option<usize>| {
-        json!({ "path": path.display().to_string(), "samples": used, "sha256": checksum(set) })
-    };
+    let file = |path: &Path, set: &Set, used: Option<usize>| json!({ "path": path.display().to_string(), "samples": used, "sha256": checksum(set) });
     let provenance = json!({
         "madloop": env!("CARGO_PKG_VERSION"),
         "real": file(real, &sets[0], rows[0]),
@@ -121,9 +140,10 @@ pub fn compare(real: &Path, generated: &Path, read: &ReadOptions, options: &Opti
 fn features_for(options: &Options, set: &Samples) -> Result<Values> {
     let fits = if set.shape().is_image() { FeatureName::Pixels } else { FeatureName::None };
     match options.features.as_deref() {
-        Some(asked) if asked != fits.name() => {
-            Err(Error::config("--features", format!("{asked} does not suit samples of {}; use {}", set.shape(), fits.name())))
-        }
+        Some(asked) if asked != fits.name() => Err(Error::config(
+            "--features",
+            format!("{asked} does not suit samples of {}; use {}", set.shape(), fits.name()),
+        )),
         _ => Ok(Values(fits)),
     }
 }
@@ -158,7 +178,9 @@ fn all_values(samples: &Samples) -> Features {
 fn checksum(set: &Set) -> String {
     let mut hash = Sha256::new();
     match set {
-        Set::Stats { mean, covariance } => mean.iter().chain(covariance).for_each(|value| hash.update(value.to_le_bytes())),
+        Set::Stats { mean, covariance } => {
+            mean.iter().chain(covariance).for_each(|value| hash.update(value.to_le_bytes()))
+        }
         Set::Samples(samples) => match (samples.as_u8(), samples.as_f32()) {
             (Some(pixels), _) => hash.update(pixels),
             (_, values) => values.into_iter().flatten().for_each(|value| hash.update(value.to_le_bytes())),
@@ -181,18 +203,26 @@ fn load(path: &Path, read: &ReadOptions) -> Result<Set> {
 pub fn write_stats(input: &Path, read: &ReadOptions, output: &Path) -> Result<(usize, usize)> {
     let samples = read_samples(input, read)?;
     if samples.len() < 2 {
-        return Err(Error::bad_file(input, format!("it holds {} samples", samples.len()), "a covariance needs at least 2"));
+        return Err(Error::bad_file(
+            input,
+            format!("it holds {} samples", samples.len()),
+            "a covariance needs at least 2",
+        ));
     }
     let moments = Moments::new(&all_values(&samples)).map_err(metric_error)?;
     let d = samples.dim() as u64;
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    let arrays: [(&str, Vec<u64>, &[f64]); 3] =
-        [("mu", vec![d], &moments.mean), ("sigma", vec![d, d], &moments.covariance), ("n", vec![], &[samples.len() as f64])];
+    let arrays: [(&str, Vec<u64>, &[f64]); 3] = [
+        ("mu", vec![d], &moments.mean),
+        ("sigma", vec![d, d], &moments.covariance),
+        ("n", vec![], &[samples.len() as f64]),
+    ];
     let cannot = |why: String| Error::bad_file(output, why, "choose another file");
     for (name, shape, values) in arrays {
         // A fixed date: the same set gives the same bytes.
         let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-        zip.start_file(format!("{name}.npy"), options.last_modified_time(zip::DateTime::default())).map_err(|e| cannot(e.to_string()))?;
+        zip.start_file(format!("{name}.npy"), options.last_modified_time(zip::DateTime::default()))
+            .map_err(|e| cannot(e.to_string()))?;
         let mut bytes = Vec::new();
         let encode = |bytes: &mut Vec<u8>| -> std::io::Result<()> {
             let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(bytes).begin_nd()?;
@@ -209,7 +239,8 @@ pub fn write_stats(input: &Path, read: &ReadOptions, output: &Path) -> Result<(u
 /// `mu` and `sigma` of an .npz file; `None` when it has neither.
 fn read_stats(path: &Path) -> Result<Option<(Vec<f64>, Vec<f64>)>> {
     const MOST_BYTES: u64 = 1 << 33;
-    let bad = |why: String| Error::bad_file(path, why, "a statistics file holds arrays mu [d] and sigma [d, d], f64 or f32");
+    let bad =
+        |why: String| Error::bad_file(path, why, "a statistics file holds arrays mu [d] and sigma [d, d], f64 or f32");
     let file = std::fs::File::open(path).map_err(Error::io("open", path, "check that it exists and can be read"))?;
     let mut archive = zip::ZipArchive::new(file).map_err(|error| bad(error.to_string()))?;
     let mut arrays: BTreeMap<&str, (Vec<u64>, Vec<f64>)> = BTreeMap::new();

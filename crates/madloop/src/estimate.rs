@@ -26,7 +26,9 @@ impl Estimate {
     ) -> Self {
         let config = &cell.config;
         let n_score = madloop_core::Evaluator::rows(evaluator) as f64;
-        let scored = f64::from((1..=config.generations).filter(|&t| config.score.schedule().is_due(t, config.generations)).count() as u32);
+        let scored = f64::from(
+            (1..=config.generations).filter(|&t| config.score.schedule().is_due(t, config.generations)).count() as u32,
+        );
         let scoring = scoring_cost(&metrics_of(config), n_score, evaluator.dim() as f64);
         let (mut work, mut kept) = ((scored + 1.0) * scoring, 0.0);
         for t in 1..=config.generations {
@@ -35,7 +37,8 @@ impl Estimate {
             let is_scored = config.score.schedule().is_due(t, config.generations);
             let drawn = (plan.n_synthetic as f64).max(if is_scored { n_score } else { 0.0 });
             work += cost.train + drawn * cost.sample_row;
-            let needed = plan.needed_models(config.generations).contains(&t) || plan.needed_draws(config.generations).contains(&t);
+            let needed = plan.needed_models(config.generations).contains(&t)
+                || plan.needed_draws(config.generations).contains(&t);
             if t == config.generations || needed || config.store.keep.keeps(t) {
                 kept += drawn * shape.len() as f64 * 4.0 + cost.model_bytes;
             }
@@ -56,7 +59,9 @@ fn rows_of(plan: &Loop, t: u32) -> u64 {
         madloop_core::Pool::Accumulate => u64::from(t - 1) * plan.n_synthetic,
         madloop_core::Pool::Redraw if t < 2 => 0,
         madloop_core::Pool::Redraw => match (plan.synthetic_count, plan.history) {
-            (madloop_core::SyntheticCount::PerModel, madloop_core::History::Last(k)) => plan.n_synthetic * u64::from(k.min(t - 1)),
+            (madloop_core::SyntheticCount::PerModel, madloop_core::History::Last(k)) => {
+                plan.n_synthetic * u64::from(k.min(t - 1))
+            }
             (madloop_core::SyntheticCount::PerModel, madloop_core::History::All) => plan.n_synthetic * u64::from(t - 1),
             _ => plan.n_synthetic,
         },
@@ -104,7 +109,9 @@ pub(crate) fn machine_rate() -> f64 {
 pub(crate) fn keep_in_words(keep: KeepConfig) -> String {
     match keep {
         KeepConfig::Word(KeepWord::All) => "samples and models of every generation".into(),
-        KeepConfig::Word(KeepWord::Last) => "samples and model of the last generation (and what the history needs)".into(),
+        KeepConfig::Word(KeepWord::Last) => {
+            "samples and model of the last generation (and what the history needs)".into()
+        }
         KeepConfig::Every(n) => format!("samples and models of every {n}th generation and the last"),
     }
 }

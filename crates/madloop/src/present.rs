@@ -36,7 +36,11 @@ fn in_order_of(experiment: &toml::Table) -> Vec<MetricInfo> {
 pub fn view(run: &RunDir) -> Result<RunView> {
     let config_toml = run.experiment()?;
     let experiment: toml::Table = config_toml.parse().map_err(|error: toml::de::Error| {
-        Error::bad_file(run.path().join("experiment.toml"), error.to_string(), "run the experiment again to write it anew")
+        Error::bad_file(
+            run.path().join("experiment.toml"),
+            error.to_string(),
+            "run the experiment again to write it anew",
+        )
     })?;
     let text = |key: &str| experiment.get(key).and_then(toml::Value::as_str).unwrap_or_default().to_owned();
     let (mut records, mut pictures): (Vec<Record>, Vec<Picture>) = (Vec::new(), Vec::new());

@@ -4,7 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use madloop_core::{
-    Evaluator, FeatureMap, Features, Generator, OnExhausted, Real, RealPool, Samples, SamplingBias, Scores, Seeds, Shape, Stream,
+    Evaluator, FeatureMap, Features, Generator, OnExhausted, Real, RealPool, Samples, SamplingBias, Scores, Seeds,
+    Shape, Stream,
 };
 use madloop_metrics::{Metric, Of, Reference};
 
@@ -32,7 +33,8 @@ pub fn metrics_of(experiment: &Experiment) -> Vec<String> {
     if let Some(metrics) = &experiment.score.metrics {
         return metrics.clone();
     }
-    let mut names = vec!["frechet_distance", "precision", "recall", "density", "coverage", "kid", "sliced_w2", "trace_cov"];
+    let mut names =
+        vec!["frechet_distance", "precision", "recall", "density", "coverage", "kid", "sliced_w2", "trace_cov"];
     if matches!(experiment.model, ModelConfig::Gaussian(_)) && experiment.data.source == DataSource::Gaussian {
         names.splice(0..0, ["model_w2_sq", "model_trace_cov"]);
     }
@@ -101,13 +103,17 @@ impl SetEvaluator {
             let why = "none stands for vectors as they are, and the data are images; use \"pixels\"";
             return Err(Error::config("score.features", why));
         }
-        let features: Box<dyn FeatureMap> = Box::new(Values(if shape.is_image() { FeatureName::Pixels } else { FeatureName::None }));
+        let features: Box<dyn FeatureMap> =
+            Box::new(Values(if shape.is_image() { FeatureName::Pixels } else { FeatureName::None }));
         let (reference, held_out, most) = splits(experiment, data)?;
-        let needs_samples = metrics_of(experiment).iter().any(|name| check_metric(name).is_ok_and(|metric| metric.of != Of::Model));
+        let needs_samples =
+            metrics_of(experiment).iter().any(|name| check_metric(name).is_ok_and(|metric| metric.of != Of::Model));
         let n = if needs_samples { score.n } else { Some(0) };
         let n = n.unwrap_or_else(|| most.map_or(DEFAULT_N, |(most, _)| most.min(DEFAULT_N)));
         if let Some((most, what)) = most.filter(|(most, _)| n > *most) {
-            let why = format!("{n} samples are more than the {most} of {what}; the same number of real and generated samples is scored");
+            let why = format!(
+                "{n} samples are more than the {most} of {what}; the same number of real and generated samples is scored"
+            );
             return Err(Error::config("score.n", why));
         }
         let fixed = Seeds::new(0);
@@ -148,11 +154,13 @@ impl SetEvaluator {
         let model = model.ok_or("generation 0 is real data and has no model")?;
         let gaussian = model.gaussian().ok_or("the model is not one Gaussian")?;
         if name == "model_trace_cov" {
-            return madloop_metrics::trace(&gaussian.covariance, gaussian.mean.len()).map_err(|error| error.to_string());
+            return madloop_metrics::trace(&gaussian.covariance, gaussian.mean.len())
+                .map_err(|error| error.to_string());
         }
         match self.known {
             Some(Known::StandardGaussian { .. }) => {
-                madloop_metrics::w2_sq_to_standard(&gaussian.mean, &gaussian.covariance).map_err(|error| error.to_string())
+                madloop_metrics::w2_sq_to_standard(&gaussian.mean, &gaussian.covariance)
+                    .map_err(|error| error.to_string())
             }
             _ => Err("the real distribution is not a known Gaussian (data.source = \"gaussian\" is)".into()),
         }
@@ -197,7 +205,8 @@ impl Evaluator for SetEvaluator {
     fn score(&self, generated: &Samples, model: Option<&dyn Generator>, seeds: Seeds) -> madloop_core::Result<Scores> {
         let features = self.features.features(generated)?;
         let mut scores = self.reference.score(&features, &self.metrics, seeds).map_err(madloop_core::Error::other)?;
-        let (of_model, of_modes): (Vec<&'static Metric>, Vec<&'static Metric>) = self.others.iter().copied().partition(|metric| metric.of == Of::Model);
+        let (of_model, of_modes): (Vec<&'static Metric>, Vec<&'static Metric>) =
+            self.others.iter().copied().partition(|metric| metric.of == Of::Model);
         for metric in of_model {
             scores.set(metric.name, self.score_model(metric.name, model));
         }
@@ -220,7 +229,11 @@ fn splits(experiment: &Experiment, data: &DataSet) -> Result<Splits> {
         let why = "the data hold back no reference samples; give data.n_reference or data.reference";
         return Err(Error::config("score.reference", why));
     };
-    let most = if test.len() <= pool.len() { (test.len() as u64, "the reference split") } else { (pool.len() as u64, "the training pool") };
+    let most = if test.len() <= pool.len() {
+        (test.len() as u64, "the reference split")
+    } else {
+        (pool.len() as u64, "the training pool")
+    };
     Ok(match experiment.score.reference {
         ReferenceSplit::Test => (HeldOut::Set(test), HeldOut::Set(pool), Some(most)),
         ReferenceSplit::Train => (HeldOut::Set(pool), HeldOut::Set(test), Some(most)),

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use madloop_core::{
-    Cancel, Cell, CellEnd, ClassSchedule, FirstGeneration, Loop, Observer, Parts, Real, RealPool, Record, Seeds, Trainer,
-    run_cell,
+    Cancel, Cell, CellEnd, ClassSchedule, FirstGeneration, Loop, Observer, Parts, Real, RealPool, Record, Seeds,
+    Trainer, run_cell,
 };
 use serde_json::{Value, json};
 
@@ -71,7 +71,8 @@ impl Session {
     /// Loads the data, prepares the reference sets and checks every cell: what can fail fails here, before anything is written.
     pub fn prepare(swept: Swept, dirs: &DataDir, workers: Workers) -> Result<Self> {
         let pool = pool(workers.threads.max(workers.jobs))?;
-        let (mut sets, mut evaluators, mut firsts) = (Shared(BTreeMap::new()), Shared(BTreeMap::new()), Shared(BTreeMap::new()));
+        let (mut sets, mut evaluators, mut firsts) =
+            (Shared(BTreeMap::new()), Shared(BTreeMap::new()), Shared(BTreeMap::new()));
         let mut cells = Vec::new();
         for config in &swept.cells {
             let experiment = &config.config;
@@ -126,7 +127,13 @@ impl Session {
     }
 
     /// Runs all cells into `out`, going on with what is there. Every generation that is on disk is told to `on_commit`.
-    pub fn run(&self, out: &Path, cancel: &Cancel, observer: &dyn Observer, on_commit: Committed<'_>) -> Result<RunDir> {
+    pub fn run(
+        &self,
+        out: &Path,
+        cancel: &Cancel,
+        observer: &dyn Observer,
+        on_commit: Committed<'_>,
+    ) -> Result<RunDir> {
         self.check_space(out)?;
         let run = RunDir::create(out, &self.swept, &self.provenance)?;
         let next = AtomicUsize::new(0);
@@ -195,8 +202,9 @@ impl Session {
     fn check_space(&self, out: &Path) -> Result<()> {
         let mut at = std::path::absolute(out).map_err(Error::io("find", out, "give another folder with --out"))?;
         while !at.exists() && at.pop() {}
-        let stat = rustix::fs::statvfs(&at)
-            .map_err(|error| Error::io("read the free space of", &at, "give another folder with --out")(error.into()))?;
+        let stat = rustix::fs::statvfs(&at).map_err(|error| {
+            Error::io("read the free space of", &at, "give another folder with --out")(error.into())
+        })?;
         let available = stat.f_bavail as f64 * stat.f_frsize as f64;
         if self.estimate.disk_bytes > available {
             return Err(Error::NoSpace {

@@ -20,7 +20,9 @@ pub(crate) fn data(args: &DataArgs) -> anyhow::Result<()> {
                 table.add_row([entry.name.to_owned(), entry.what.to_owned(), samples, size, place(&entry)]);
             }
             output::line(&table.to_string());
-            output::note("your own: data.source = \"path\" reads .npy, .npz, .safetensors, IDX, .csv, folders, .zip and .tar");
+            output::note(
+                "your own: data.source = \"path\" reads .npy, .npz, .safetensors, IDX, .csv, folders, .zip and .tar",
+            );
         }
         DataCommand::Get { name, url } => {
             let bar = bytes_bar();

@@ -22,9 +22,12 @@ pub(crate) fn list(args: &ListArgs) -> anyhow::Result<()> {
     let costs = Scale::ALL.map(|scale| format!("cost: {}", scale.name()));
     table.set_header(["preset", "figure", "what it shows"].map(str::to_owned).into_iter().chain(costs));
     for (name, base) in &all {
-        let cost = |scale: Scale| base.cost.as_ref().and_then(|cost| cost.get(scale.name())).cloned().unwrap_or_default();
+        let cost =
+            |scale: Scale| base.cost.as_ref().and_then(|cost| cost.get(scale.name())).cloned().unwrap_or_default();
         let words = |text: &Option<String>| text.clone().unwrap_or_default();
-        table.add_row([(*name).to_owned(), words(&base.figure), words(&base.title)].into_iter().chain(Scale::ALL.map(cost)));
+        table.add_row(
+            [(*name).to_owned(), words(&base.figure), words(&base.title)].into_iter().chain(Scale::ALL.map(cost)),
+        );
     }
     output::line(&table.to_string());
     output::note("run one with: madloop run NAME [--scale smoke|laptop|paper]; costs are for 2 cores");

@@ -31,7 +31,8 @@ pub(crate) fn overrides(args: &ExperimentArgs) -> Overrides {
 
 /// How images are read.
 pub(crate) fn read_options(args: &ImageArgs) -> anyhow::Result<ReadOptions> {
-    let bad_size = |text: &str| anyhow!("--resize {text}: give a side in pixels such as 64, or HEIGHTxWIDTH such as 32x48");
+    let bad_size =
+        |text: &str| anyhow!("--resize {text}: give a side in pixels such as 64, or HEIGHTxWIDTH such as 32x48");
     let side = |text: &str| text.parse::<u32>().ok().filter(|side| *side > 0);
     let resize = match &args.resize {
         None => None,

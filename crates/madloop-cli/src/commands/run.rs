@@ -47,7 +47,12 @@ pub(crate) fn run(args: &RunArgs, signals: &Signals) -> anyhow::Result<()> {
     for reason in outcomes(&view.records) {
         progress.warn(&reason);
     }
-    output::note(&format!("report: {}  figures: {} files in {}", page.display(), figures.len(), run.path().join("figures").display()));
+    output::note(&format!(
+        "report: {}  figures: {} files in {}",
+        page.display(),
+        figures.len(),
+        run.path().join("figures").display()
+    ));
     Ok(())
 }
 

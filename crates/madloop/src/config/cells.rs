@@ -83,19 +83,28 @@ impl Sweep {
         match (key, value) {
             ("seeds", Value::Array(list)) if !list.is_empty() => {
                 let seeds: Option<Vec<u64>> = list.iter().map(whole).collect();
-                let seeds = seeds.ok_or_else(|| Error::config(place, format!("seeds is {value}; seeds are whole numbers from 0")))?;
+                let seeds = seeds
+                    .ok_or_else(|| Error::config(place, format!("seeds is {value}; seeds are whole numbers from 0")))?;
                 self.seeds = Some(Seeds::These(seeds));
             }
             ("seeds", value) => match whole(value) {
                 Some(count @ 1..) => self.seeds = Some(Seeds::Count(count)),
-                _ => return Err(Error::config(place, format!("seeds is {value}; ask for at least 1 seed, or list them"))),
+                _ => {
+                    return Err(Error::config(
+                        place,
+                        format!("seeds is {value}; ask for at least 1 seed, or list them"),
+                    ));
+                }
             },
             (key, Value::Array(values)) if !values.is_empty() => {
                 self.lists.retain(|(known, _)| known != key);
                 self.lists.push((key.to_owned(), values.clone()));
             }
             (key, value) => {
-                return Err(Error::config(place, format!("{key} is {value}; a swept key takes a list such as [1.0, 0.8]")));
+                return Err(Error::config(
+                    place,
+                    format!("{key} is {value}; a swept key takes a list such as [1.0, 0.8]"),
+                ));
             }
         }
         Ok(())
@@ -136,7 +145,10 @@ impl Sweep {
                 table.insert("seeds".into(), Value::Integer(*count as i64));
             }
             Some(Seeds::These(seeds)) => {
-                table.insert("seeds".into(), Value::Array(seeds.iter().map(|seed| Value::Integer(*seed as i64)).collect()));
+                table.insert(
+                    "seeds".into(),
+                    Value::Array(seeds.iter().map(|seed| Value::Integer(*seed as i64)).collect()),
+                );
             }
             None => {}
         }
@@ -175,7 +187,8 @@ impl Sweep {
             let place = match combination.last() {
                 None => "the experiment".to_owned(),
                 Some(_) => {
-                    let values: Vec<String> = combination.iter().map(|(key, value)| format!("{key} = {value}")).collect();
+                    let values: Vec<String> =
+                        combination.iter().map(|(key, value)| format!("{key} = {value}")).collect();
                     format!("the cell with {}", values.join(", "))
                 }
             };
@@ -196,7 +209,8 @@ fn extend(all: &[Vec<(String, Value)>], choices: &[Vec<(String, Value)>]) -> Vec
 
 impl CellConfig {
     fn new(config: Experiment, combination: &[(String, Value)]) -> Self {
-        let params: BTreeMap<String, serde_json::Value> = combination.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
+        let params: BTreeMap<String, serde_json::Value> =
+            combination.iter().map(|(key, value)| (key.clone(), json!(value))).collect();
         let mut readable = vec![config.plan.kind.name().to_owned()];
         for (key, value) in combination.iter().filter(|(key, _)| key != "loop.kind") {
             let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);

@@ -14,7 +14,9 @@ fn check_table(table: &toml::Table, schema: &Value, root: &Value, place: &str, p
     let schemas = branches(schema, root, table);
     let mut known: Vec<(&str, &Value)> = Vec::new();
     for schema in &schemas {
-        known.extend(schema.get("properties").and_then(Value::as_object).into_iter().flatten().map(|(k, v)| (k.as_str(), v)));
+        known.extend(
+            schema.get("properties").and_then(Value::as_object).into_iter().flatten().map(|(k, v)| (k.as_str(), v)),
+        );
     }
     if known.is_empty() {
         return Ok(());
@@ -115,10 +117,13 @@ pub(crate) fn check_tag(table: &toml::Table, schema: &Value, section: &str, tag:
     let Some(word) = table.get(section).and_then(|section| section.get(tag)).and_then(toml::Value::as_str) else {
         return Ok(());
     };
-    let Some(section_schema) = schema.get("properties").and_then(|properties| properties.get(section)) else { return Ok(()) };
+    let Some(section_schema) = schema.get("properties").and_then(|properties| properties.get(section)) else {
+        return Ok(());
+    };
     let target = refers_to(section_schema, schema).unwrap_or(section_schema);
     let branches = target.get("oneOf").and_then(Value::as_array);
-    let tags = branches.into_iter().flatten().filter_map(|branch| branch.get("properties")?.get(tag)?.get("const")?.as_str());
+    let tags =
+        branches.into_iter().flatten().filter_map(|branch| branch.get("properties")?.get(tag)?.get("const")?.as_str());
     let tags: Vec<&str> = tags.collect();
     if tags.is_empty() || tags.contains(&word) {
         return Ok(());

@@ -8,12 +8,12 @@ mod raw;
 mod schema;
 
 pub use cells::{CellConfig, Swept};
-pub use names::nearest;
 pub(crate) use names::did_you_mean;
-pub(crate) use raw::flatten;
+pub use names::nearest;
 pub use presets::{Preset, presets};
+pub(crate) use raw::flatten;
 pub use raw::{Overrides, Scale, load};
 pub use schema::{
-    Experiment, FeatureName, HistoryConfig, KeepConfig, KeepWord, LoopConfig, ModelConfig, ReferenceSplit, ScoreConfig, StoreConfig,
-    json_schema,
+    Experiment, FeatureName, HistoryConfig, KeepConfig, KeepWord, LoopConfig, ModelConfig, ReferenceSplit, ScoreConfig,
+    StoreConfig, json_schema,
 };

@@ -87,7 +87,8 @@ fn read(experiment: &str) -> Result<(String, String)> {
     }
     let path = Path::new(experiment);
     if experiment.ends_with(".toml") || path.is_file() {
-        let text = std::fs::read_to_string(path).map_err(Error::io("read", path, "give a preset's name or a TOML file"))?;
+        let text =
+            std::fs::read_to_string(path).map_err(Error::io("read", path, "give a preset's name or a TOML file"))?;
         return Ok((experiment.to_owned(), text));
     }
     let hint = did_you_mean(experiment, presets().iter().map(|preset| preset.name));
@@ -102,7 +103,9 @@ fn apply_scale(table: &mut Table, asked: Option<Scale>, place: &str) -> Result<S
         Some(Value::String(name)) => {
             let resolved = Scale::ALL.into_iter().find(|scale| scale.name() == name);
             return match (resolved, asked) {
-                (None, _) => Err(Error::config(place, format!("scale is \"{name}\"; it must be smoke, laptop or paper"))),
+                (None, _) => {
+                    Err(Error::config(place, format!("scale is \"{name}\"; it must be smoke, laptop or paper")))
+                }
                 (Some(is), Some(asked)) if is != asked => Err(Error::config(
                     place,
                     format!("it was resolved at scale {name} and cannot be run at {}; use the original", asked.name()),
@@ -112,16 +115,22 @@ fn apply_scale(table: &mut Table, asked: Option<Scale>, place: &str) -> Result<S
         }
         Some(Value::Table(scales)) => scales,
         None => Table::new(),
-        Some(other) => return Err(Error::config(place, format!("scale is {other}; it must be tables such as [scale.smoke]"))),
+        Some(other) => {
+            return Err(Error::config(place, format!("scale is {other}; it must be tables such as [scale.smoke]")));
+        }
     };
     if let Some(unknown) = scale.keys().find(|key| Scale::ALL.iter().all(|known| known.name() != *key)) {
-        return Err(Error::config(place, format!("[scale.{unknown}] is none of [scale.smoke], [scale.laptop], [scale.paper]")));
+        return Err(Error::config(
+            place,
+            format!("[scale.{unknown}] is none of [scale.smoke], [scale.laptop], [scale.paper]"),
+        ));
     }
     let chosen = asked.unwrap_or(Scale::Laptop);
     match scale.get(chosen.name()) {
         Some(Value::Table(overrides)) => {
             for (key, value) in flatten(overrides) {
-                insert(table, &key, value).map_err(|why| Error::config(format!("{place}, scale.{}", chosen.name()), why))?;
+                insert(table, &key, value)
+                    .map_err(|why| Error::config(format!("{place}, scale.{}", chosen.name()), why))?;
             }
             Ok(chosen)
         }
@@ -181,7 +190,9 @@ fn apply_set(table: &mut Table, sweep: &mut super::cells::Sweep, setting: &str) 
         Ok(parsed) => parsed,
         Err(_) => {
             let quoted = Value::String(value.to_owned());
-            format!("{key} = {quoted}").parse().map_err(|error: toml::de::Error| Error::config(&place, error.to_string()))?
+            format!("{key} = {quoted}")
+                .parse()
+                .map_err(|error: toml::de::Error| Error::config(&place, error.to_string()))?
         }
     };
     for (key, value) in flatten(&parsed) {
@@ -259,6 +270,8 @@ pub(crate) fn check_distinct(cells: &[CellConfig]) -> Result<()> {
     names.sort_unstable();
     match names.windows(2).find(|pair| pair[0] == pair[1]) {
         None => Ok(()),
-        Some(pair) => Err(Error::config("[sweep]", format!("the cell {} is asked for twice; remove the repeated value", pair[0]))),
+        Some(pair) => {
+            Err(Error::config("[sweep]", format!("the cell {} is asked for twice; remove the repeated value", pair[0])))
+        }
     }
 }

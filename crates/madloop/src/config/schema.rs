@@ -175,9 +175,17 @@ impl LoopConfig {
         let lambda = SamplingBias::new(self.lambda).map_err(|error| Error::config("loop.lambda", error.to_string()))?;
         let split = match (self.real_fraction, self.n) {
             (None, None) => None,
-            (None, Some(_)) => return bad("n", "n is used with real_fraction; give n_real and n_synthetic, or real_fraction too".into()),
+            (None, Some(_)) => {
+                return bad(
+                    "n",
+                    "n is used with real_fraction; give n_real and n_synthetic, or real_fraction too".into(),
+                );
+            }
             (Some(_), _) if self.n_real.is_some() || self.n_synthetic.is_some() => {
-                return bad("real_fraction", "it decides n_real and n_synthetic; give either it and n, or those two".into());
+                return bad(
+                    "real_fraction",
+                    "it decides n_real and n_synthetic; give either it and n, or those two".into(),
+                );
             }
             (Some(p), _) if !(0.0..=1.0).contains(&p) => {
                 return bad("real_fraction", format!("{p} is not a share; it must be from 0 to 1"));

@@ -31,10 +31,10 @@ mod set;
 mod sources;
 mod split;
 
-pub(crate) use map::Mapped;
 pub use catalog::{DataDir, Entry, Presence, info, list};
 pub use config::{DataConfig, DataSource};
 pub use download::get;
+pub(crate) use map::Mapped;
 pub use read::{Color, Filter, ReadOptions, Resize, read_samples};
 pub use set::{DataSet, Known, open};
 pub use sources::{GRID25_SIGMA, Gaussian, Grid25, Rosenbrock, grid25_centres};

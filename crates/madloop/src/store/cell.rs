@@ -5,9 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use madloop_core::{
-    Blobs, Cancel, Commit, Entry, Journal, Loop, Observer, Record, State, Stopwatch, Timing, Trainer,
-};
+use madloop_core::{Blobs, Cancel, Commit, Entry, Journal, Loop, Observer, Record, State, Stopwatch, Timing, Trainer};
 
 use super::files::{self, CHECK_OUTPUT, FolderBlobs};
 use super::lock::Lock;
@@ -146,7 +144,8 @@ impl<'a> CellStore<'a> {
 
     fn write_generation(&self, folder: &Path, entry: &Entry, kept: bool) -> Result<()> {
         files::make_folder(folder)?;
-        let encode = |value: serde_json::Result<String>| value.map(|text| text + "\n").map_err(madloop_core::Error::other);
+        let encode =
+            |value: serde_json::Result<String>| value.map(|text| text + "\n").map_err(madloop_core::Error::other);
         files::write(&folder.join(RECORD), encode(serde_json::to_string(&entry.record))?.as_bytes())?;
         files::write(&folder.join(TIMING), encode(serde_json::to_string(&entry.timing))?.as_bytes())?;
         let scored = entry.record.n_eval > 0;
@@ -202,7 +201,11 @@ impl Journal for CellStore<'_> {
             let folder = generation_folder(&self.folder, t).join(MODEL);
             let load = |blobs: &dyn Blobs| trainer.load(blobs);
             let model = load(&FolderBlobs::new(folder.clone())).map_err(|error| {
-                Error::bad_file(&folder, error.to_string(), "the cell cannot go on; delete the cell's folder to run it again")
+                Error::bad_file(
+                    &folder,
+                    error.to_string(),
+                    "the cell cannot go on; delete the cell's folder to run it again",
+                )
             })?;
             state.models.insert(t, model);
         }

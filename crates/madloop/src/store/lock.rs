@@ -24,7 +24,10 @@ impl Lock {
                 Ok(()) => return Ok(Self(Some(file))),
                 Err(TryLockError::WouldBlock) => {}
                 Err(TryLockError::Error(error)) => {
-                    observer.warn(&format!("{} cannot be locked ({error}); two runs at once would repeat work", path.display()));
+                    observer.warn(&format!(
+                        "{} cannot be locked ({error}); two runs at once would repeat work",
+                        path.display()
+                    ));
                     return Ok(Self(None));
                 }
             }

@@ -9,5 +9,5 @@ mod run;
 mod samples;
 
 pub use cell::{CellStore, Committed};
-pub use run::{RunDir, StoredGeneration};
 pub(crate) use files::write_atomically;
+pub use run::{RunDir, StoredGeneration};

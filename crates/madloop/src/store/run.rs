@@ -59,7 +59,11 @@ impl RunDir {
     pub fn open(path: &Path) -> Result<Self> {
         if !path.join(EXPERIMENT).is_file() {
             let why = "it is not the folder of a run: it holds no experiment.toml";
-            return Err(Error::bad_file(path, why, "give the folder that `madloop run` named, such as runs/quickstart-laptop"));
+            return Err(Error::bad_file(
+                path,
+                why,
+                "give the folder that `madloop run` named, such as runs/quickstart-laptop",
+            ));
         }
         Ok(Self { path: path.to_owned() })
     }
@@ -142,14 +146,20 @@ impl RunDir {
         let swept: Vec<String> = [&there, &here].into_iter().flat_map(swept_keys).collect();
         let leaves = |table: &Table| -> Vec<(String, toml::Value)> {
             let identity = ["data", "model", "loop", "score", "seed", "scale"];
-            let table: Table = table.iter().filter(|(key, _)| identity.contains(&key.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect();
+            let table: Table = table
+                .iter()
+                .filter(|(key, _)| identity.contains(&key.as_str()))
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect();
             let mut leaves = crate::config::flatten(&table);
             leaves.retain(|(key, _)| !swept.contains(key));
             leaves
         };
         let (there, here) = (leaves(&there), leaves(&here));
         let find = |all: &[(String, toml::Value)], key: &str| {
-            all.iter().find(|(known, _)| known == key).map_or_else(|| "not set".to_owned(), |(_, value)| value.to_string())
+            all.iter()
+                .find(|(known, _)| known == key)
+                .map_or_else(|| "not set".to_owned(), |(_, value)| value.to_string())
         };
         let keys: BTreeSet<&str> = there.iter().chain(&here).map(|(key, _)| key.as_str()).collect();
         let differences: Vec<String> = keys

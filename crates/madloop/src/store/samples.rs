@@ -127,7 +127,8 @@ mod tests {
         let image = |channels| Shape::Image { channels, height: 2, width: 3 };
         let sets = [
             Samples::from_f32(Shape::vector(2), vec![0.1, f32::MIN_POSITIVE, -0.0, 7e30]),
-            Samples::from_f32(image(1), (0..12).map(|v| v as f32 / 3.0).collect()).and_then(|set| set.with_labels(vec![4, 9])),
+            Samples::from_f32(image(1), (0..12).map(|v| v as f32 / 3.0).collect())
+                .and_then(|set| set.with_labels(vec![4, 9])),
             Samples::from_u8(image(3), (0..36).collect()),
             Samples::from_f32(Shape::vector(5), Vec::new()),
         ];

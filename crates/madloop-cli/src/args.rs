@@ -199,7 +199,7 @@ pub(crate) enum DataCommand {
         #[arg(long, value_name = "URL")]
         url: Option<String>,
     },
-    /// What a data set is, its licence, its checksums and where its files belong
+    /// What a data set is, its split and licence, and where its files come from
     Info {
         /// Its name
         name: String,

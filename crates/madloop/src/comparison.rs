@@ -237,6 +237,7 @@ pub fn write_stats(input: &Path, read: &ReadOptions, output: &Path) -> Result<(u
 }
 
 /// `mu` and `sigma` of an .npz file; `None` when it has neither.
+#[expect(clippy::disallowed_methods, reason = "statistics files are read here")]
 fn read_stats(path: &Path) -> Result<Option<(Vec<f64>, Vec<f64>)>> {
     const MOST_BYTES: u64 = 1 << 33;
     let bad =

@@ -13,6 +13,7 @@ pub(crate) fn completions(args: &CompletionsArgs) -> anyhow::Result<()> {
     write_all(&script)
 }
 
+#[expect(clippy::disallowed_methods, reason = "manual pages are written nowhere else")]
 pub(crate) fn man(args: &ManArgs) -> anyhow::Result<()> {
     match &args.output {
         Some(folder) => {

@@ -81,6 +81,7 @@ pub fn load(experiment: &str, overrides: &Overrides) -> Result<Swept> {
     Ok(Swept { base, sweep, cells })
 }
 
+#[expect(clippy::disallowed_methods, reason = "the one file that configuration reads")]
 fn read(experiment: &str) -> Result<(String, String)> {
     if let Some(preset) = presets().iter().find(|preset| preset.name == experiment) {
         return Ok((format!("preset {experiment}"), preset.text.to_owned()));

@@ -12,7 +12,7 @@ use super::loaded::{Buffer, Loaded};
 use crate::{Error, Result};
 
 /// Columns of a header that hold class labels.
-const LABELS: [&str; 4] = ["label", "labels", "class", "y"];
+const LABELS: [&str; 3] = ["label", "labels", "class"];
 
 /// The mark with which some programs begin a file.
 const BOM: char = '\u{feff}';
@@ -21,7 +21,7 @@ fn number(field: &str) -> Option<f64> {
     field.trim_start_matches(BOM).parse().ok()
 }
 
-/// Reads a table. The first row is a header if any of its fields is no number; a column it calls label, labels, class or y
+/// Reads a table. The first row is a header if any of its fields is no number; a column it calls label, labels or class
 /// (in any case) holds the labels. Fields are separated by commas, or by tabs in .tsv files.
 pub(crate) fn load(path: &Path) -> Result<Loaded> {
     let (reader, held, is_gz) = open_maybe_gz(path)?;
@@ -111,7 +111,7 @@ mod tests {
             ("1,2\n3,x\n", "line 2, column 1 is \"x\""),
             ("1,2\n3,nan\n", "row 1, column 1 is NaN"),
             ("1,2\n1e99,3\n", "row 1, column 0 is inf"),
-            ("y,a\n1.5,2\n", "label of row 0 is 1.5"),
+            ("class,a\n1.5,2\n", "label of row 0 is 1.5"),
         ] {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains(expected) && error.contains("x.csv"), "{error}");

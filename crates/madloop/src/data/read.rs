@@ -79,7 +79,7 @@ const FILES: &str = ".npy, .npz, .safetensors, .csv, .tsv, .zip, .tar, IDX (gzip
 /// | .npz | `arr_0` or the first array, as .npy | array `labels` or `y` |
 /// | .safetensors | the first tensor of 2 to 4 axes, as .npy | tensor `labels` or `y` |
 /// | IDX, gzip or not | as .npy | the file of MNIST's naming beside it |
-/// | .csv, .tsv, gzip or not | a row each, with or without a header | column `label`, `labels`, `class` or `y` |
+/// | .csv, .tsv, gzip or not | a row each, with or without a header | column `label`, `labels` or `class` |
 /// | folder, .zip, .tar | images (png, jpg, webp, bmp, tiff), sorted by path | by subfolder, if every image is in one |
 ///
 /// uint8 images stay u8; the channels c are 1 or 3; floats become f32. Class labels by subfolder are numbered in the

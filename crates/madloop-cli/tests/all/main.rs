@@ -1,0 +1,9 @@
+//! The real binary, run in temporary folders.
+
+#![allow(clippy::disallowed_methods, reason = "tests look at files")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot unwrap has failed")]
+
+mod commands;
+mod common;
+mod presets;
+mod science;

@@ -1,0 +1,86 @@
+//! Every preset at its smallest, and what a run leaves behind.
+
+use crate::common::*;
+
+fn smoke(preset: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut arguments = vec![preset, "--scale", "smoke"];
+    let data = shared_data("mnist");
+    if preset == "mnist-gmm" {
+        let Some(data) = &data else { return };
+        arguments.extend(["--data-dir", data.to_str().unwrap()]);
+    }
+    let records = run(folder.path(), &arguments);
+    let run = folder.path().join(format!("runs/{preset}-smoke"));
+    let text = std::fs::read_to_string(run.join("records.jsonl")).unwrap();
+    assert_eq!(text.lines().count(), records.len());
+    let generations = records.iter().filter_map(|record| record["generation"].as_u64()).max().unwrap();
+    let resolved: toml::Table = std::fs::read_to_string(run.join("experiment.toml")).unwrap().parse().unwrap();
+    assert_eq!(resolved["generations"].as_integer(), Some(generations as i64));
+    assert_eq!(resolved["scale"].as_str(), Some("smoke"));
+    assert!(!resolved.contains_key("cost") && resolved["loop"].get("n_synthetic").is_some());
+    let asked = resolved["score"]["metrics"].as_array().unwrap();
+    for record in &records {
+        if record["outcome"] != "ok" {
+            assert!(record["outcome_reason"].as_str().unwrap().len() > 10, "{record}");
+        }
+        for metric in asked.iter().filter_map(toml::Value::as_str) {
+            let is_scored = record["n_eval"] != 0 || metric.starts_with("model_");
+            if is_scored && record[metric].is_null() {
+                assert!(record["undefined"][metric].is_string(), "{metric} is null without a reason: {record}");
+            }
+        }
+    }
+    let page = std::fs::read_to_string(run.join("report.html")).unwrap();
+    assert!(page.len() < 2_000_000 && page.contains("</html>"));
+    assert!(run.join("figures").read_dir().unwrap().count() >= 2 * asked.len() - 2);
+    let provenance: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(run.join("provenance.json")).unwrap()).unwrap();
+    assert!(provenance["data"][0]["name"].is_string() && provenance["cpu_features"].is_array());
+    // The resolved file is an experiment too, with the same cells.
+    let again = madloop(folder.path()).args(["show", run.join("experiment.toml").to_str().unwrap()]).assert().success();
+    let again: toml::Table = String::from_utf8(again.get_output().stdout.clone()).unwrap().parse().unwrap();
+    assert_eq!(again, resolved);
+}
+
+#[test]
+fn quickstart() {
+    smoke("quickstart");
+}
+
+#[test]
+fn fig10_gaussian() {
+    smoke("fig10-gaussian");
+}
+
+#[test]
+fn fig14_gmm() {
+    smoke("fig14-gmm");
+}
+
+#[test]
+fn fig17_kde() {
+    smoke("fig17-kde");
+}
+
+#[test]
+fn mnist_gmm() {
+    smoke("mnist-gmm");
+}
+
+#[test]
+fn the_paper_scale_of_every_preset_resolves() {
+    let folder = tempfile::tempdir().unwrap();
+    let list = madloop(folder.path()).args(["list", "--json"]).assert().success();
+    let list: serde_json::Value = serde_json::from_slice(&list.get_output().stdout).unwrap();
+    for preset in list.as_array().unwrap() {
+        for scale in ["smoke", "laptop", "paper"] {
+            assert!(preset["cost"][scale].is_string(), "{preset}");
+            madloop(folder.path())
+                .args(["show", preset["name"].as_str().unwrap(), "--scale", scale])
+                .assert()
+                .success();
+        }
+        assert!(preset["shows"].as_str().unwrap().len() > 100, "{preset}");
+    }
+}

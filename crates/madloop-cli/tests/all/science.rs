@@ -1,0 +1,82 @@
+//! What the loops must show, over fixed seeds.
+
+use std::collections::BTreeMap;
+
+use crate::common::*;
+
+#[test]
+fn digits_lose_recall_unless_real_data_are_fresh() {
+    // 20 fixed seeds. Over fresh seeds a 3-standard-error bound fails by chance in 1 of 740 draws; the slopes found are 47 and
+    // 33 standard errors apart, so this one does not.
+    let folder = tempfile::tempdir().unwrap();
+    let records = run(folder.path(), &["quickstart", "--scale", "paper"]);
+    let mut slopes: BTreeMap<String, Vec<f64>> = BTreeMap::new();
+    for ((kind, _), points) in curves(&records, "recall") {
+        assert_eq!(points.len(), 10);
+        slopes.entry(kind).or_default().push(slope(&points));
+    }
+    let of = |kind: &str| {
+        assert_eq!(slopes[kind].len(), 20);
+        mean_and_error(&slopes[kind])
+    };
+    let (full, full_error) = of("fully-synthetic");
+    let (fixed, fixed_error) = of("synthetic-augmentation");
+    let (fresh, fresh_error) = of("fresh-data");
+    assert!(full < -3.0 * full_error, "fully synthetic: {full} +- {full_error}");
+    assert!(fixed - full > 3.0 * full_error.hypot(fixed_error), "augmentation {fixed} +- {fixed_error} against {full}");
+    assert!(fresh.abs() < fixed.abs() && fresh > fixed, "fresh {fresh} +- {fresh_error} against {fixed}");
+}
+
+#[test]
+fn a_mixture_loses_modes_and_recall_with_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = [
+        "fig14-gmm",
+        "--generations",
+        "60",
+        "--set",
+        "loop.n_initial=200",
+        "--set",
+        "loop.n_synthetic=200",
+        "--set",
+        "model.restarts=3",
+        "--set",
+        "score.n=1000",
+        "--set",
+        "score.at=[1, 20, 40, 60]",
+        "--set",
+        "sweep.seeds=3",
+    ];
+    let records = run(folder.path(), &arguments);
+    let baseline: Vec<_> = records.iter().filter(|record| record["generation"] == 0).collect();
+    assert!(baseline.iter().all(|record| record["modes_kept"] == 25.0));
+    for ((_, seed), modes) in curves(&records, "modes_kept") {
+        let recall = &curves(&records, "recall")[&("fully-synthetic".to_owned(), seed)];
+        assert!(modes.windows(2).all(|pair| pair[1].1 <= pair[0].1), "seed {seed}: {modes:?}");
+        assert!(modes[0].1 >= 23.0 && modes[3].1 <= 12.0, "seed {seed}: {modes:?}");
+        assert!(recall[3].1 < 0.5 * recall[0].1, "seed {seed}: {recall:?}");
+    }
+}
+
+#[test]
+fn the_fresh_gaussian_loop_meets_one_limit_from_both_beginnings() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = run(folder.path(), &["fig10-gaussian", "--generations", "25", "--set", "sweep.seeds=10"]);
+    for lambda in [1.0, 0.8] {
+        let last = |n_initial: u64, generation: u64| -> Vec<f64> {
+            let of = |record: &&serde_json::Value| {
+                record["lambda"] == lambda
+                    && record["params.loop.n_initial"] == n_initial
+                    && record["generation"] == generation
+            };
+            records.iter().filter(of).map(|record| record["model_w2_sq"].as_f64().unwrap()).collect()
+        };
+        let ((small, small_error), (large, large_error)) =
+            (mean_and_error(&last(100, 25)), mean_and_error(&last(1000, 25)));
+        // What is left of the beginning after 25 generations is a^50 with a = 0.9: 0.5 %.
+        let bound = 4.0 * small_error.hypot(large_error) + 0.01 * large;
+        assert!((small - large).abs() < bound, "lambda {lambda}: {small} and {large}, bound {bound}");
+        let first = mean_and_error(&last(100, 1)).0 - mean_and_error(&last(1000, 1)).0;
+        assert!(first > 10.0 * bound, "the beginnings differ by {first}");
+    }
+}

@@ -67,7 +67,7 @@ pub static CATALOG: [Metric; 15] = [
     Metric {
         name: "kid",
         symbol: "KID",
-        title: "Kernel inception distance",
+        title: "Kernel distance (KID)",
         direction: Direction::LowerIsBetter,
         range: (-INF, INF),
         symmetric: true,
@@ -99,7 +99,7 @@ pub static CATALOG: [Metric; 15] = [
         of: Of::Features,
         minimum_n: "n > k real, n >= 1 generated",
         reference: "Kynkaanniemi et al. 2019, arXiv:1904.06991",
-        what: "Share of generated samples within (<=) the k-th-neighbour ball of a real one: quality.",
+        what: "Share of generated samples that lie in the k-th-neighbour ball of a real one: quality.",
     },
     Metric {
         name: "recall",
@@ -111,7 +111,7 @@ pub static CATALOG: [Metric; 15] = [
         of: Of::Features,
         minimum_n: "n >= 1 real, n > k generated",
         reference: "Kynkaanniemi et al. 2019, arXiv:1904.06991",
-        what: "Share of real samples within (<=) the k-th-neighbour ball of a generated one: diversity.",
+        what: "Share of real samples that lie in the k-th-neighbour ball of a generated one: diversity.",
     },
     Metric {
         name: "density",
@@ -123,7 +123,7 @@ pub static CATALOG: [Metric; 15] = [
         of: Of::Features,
         minimum_n: "n > k real, n >= 1 generated",
         reference: "Naeem et al. 2020, arXiv:2002.09797",
-        what: "Mean number of real k-th-neighbour balls that contain (<=) a generated sample, over k; may exceed 1.",
+        what: "Mean number of real k-th-neighbour balls in which a generated sample lies, over k; may exceed 1.",
     },
     Metric {
         name: "coverage",
@@ -135,7 +135,7 @@ pub static CATALOG: [Metric; 15] = [
         of: Of::Features,
         minimum_n: "n > k real, n >= 1 generated",
         reference: "Naeem et al. 2020, arXiv:2002.09797",
-        what: "Share of real k-th-neighbour balls that contain (<=) a generated sample.",
+        what: "Share of real k-th-neighbour balls that contain a generated sample.",
     },
     Metric {
         name: "sliced_w2",
@@ -159,7 +159,7 @@ pub static CATALOG: [Metric; 15] = [
         of: Of::Features,
         minimum_n: "n >= 2 generated",
         reference: "Alemohammad et al. 2023, arXiv:2307.01850",
-        what: "Trace of the covariance of the generated features; it falls to 0 as a loop collapses.",
+        what: "Trace of the covariance of the generated features: how far they spread.",
     },
     Metric {
         name: "model_w2_sq",
@@ -195,7 +195,7 @@ pub static CATALOG: [Metric; 15] = [
         of: Of::Modes,
         minimum_n: "n >= 1 generated",
         reference: "Dumoulin et al. 2016, arXiv:1606.00704",
-        what: "Modes of K with at least max(1, 0.1 n/K) samples within 3 sigma of their nearest centre.",
+        what: "Modes of K with at least max(1, 0.1 n/K) samples within 3 sigma of the centre.",
     },
     Metric {
         name: "modes_hit",

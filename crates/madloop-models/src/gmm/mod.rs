@@ -142,10 +142,10 @@ impl Family for Gmm {
     fn cost(&self, rows: f64, dim: f64) -> Cost {
         let (k, restarts) = (self.options.components as f64, self.options.restarts as f64);
         let parameters = if self.options.covariance == Covariance::Full { dim * dim } else { dim };
-        let step = rows * k * (2.0 * parameters + 10.0);
+        let step = rows * k * (2.0 * parameters + 20.0);
         let init = rows * k * 3.0 * dim * self.options.candidates as f64;
         Cost {
-            train: restarts * (init + 20.0 * step),
+            train: restarts * (init + 40.0 * step),
             sample_row: 2.0 * parameters + 40.0 * dim,
             model_bytes: 8.0 * k * (1.0 + dim + parameters),
         }

@@ -31,6 +31,7 @@ type Area<'a, B> = DrawingArea<B, Shift>;
 
 /// Writes `DIR/<metric>.svg` and `DIR/<metric>.png` (1200 x 800) for each of `metrics` that has values, or for every metric
 /// of the records when `metrics` is empty; returns the files. Of more than 400 generations, 400 evenly chosen ones are drawn.
+#[expect(clippy::disallowed_methods, reason = "figures are files")]
 pub fn write_figures(records: &[Record], metrics: &[MetricInfo], dir: &Path) -> Result<Vec<PathBuf>> {
     const REMEDY: &str = "check that the folder can be written and the disk is not full";
     fs::create_dir_all(dir).map_err(Error::io("make the folder", dir, REMEDY))?;
@@ -352,6 +353,7 @@ fn dashed<B: DrawingBackend>(
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests look at files")]
 mod tests {
     use super::*;
     use crate::report::Direction;

@@ -170,7 +170,8 @@ impl Blobs for FolderBlobs {
     fn put(&mut self, name: &str, bytes: &[u8]) -> madloop_core::Result<()> {
         let path = self.path(name)?;
         make_folder(&self.folder)?;
-        Ok(if self.durable { write_atomically(&path, bytes)? } else { write(&path, bytes)? })
+        let written = if self.durable { write_atomically(&path, bytes) } else { write(&path, bytes) };
+        Ok(written?)
     }
 
     fn get(&self, name: &str) -> madloop_core::Result<Option<Vec<u8>>> {

@@ -66,75 +66,85 @@ pub fn run_cell(cell: &Cell, parts: &Parts<'_>, journal: &mut dyn Journal) -> Re
         None => baseline(cell, parts, journal, seeds)?,
     };
     parts.observer.cell_started(&cell.name, state.generation, cell.generations);
-
-    while state.generation < cell.generations && !state.ended {
-        if parts.cancel.is_requested() {
-            journal.flush()?;
-            return Err(crate::Error::Cancelled);
+    loop {
+        let mut end = Ok(Commit::Won);
+        while state.generation < cell.generations && !state.ended && matches!(end, Ok(Commit::Won)) {
+            end = generation(cell, parts, journal, seeds, &mut state);
         }
-        let t = state.generation + 1;
-        let at = seeds.at(t);
-        let stage = |stage| parts.observer.stage(&cell.name, t, stage);
-        let mut timing = Timing::default();
-
-        stage(Stage::Mix);
-        let mix = cell.plan.mix(t, parts.real, &state, seeds).map_err(|e| e.in_stage("mixing", t))?;
-
-        stage(Stage::Train);
-        let clock = Stopwatch::new();
-        let trained = train(cell, parts, journal, &mix, at).or_else(|error| {
-            journal.flush()?;
-            Err(error.in_stage("training", t))
-        })?;
-        timing.train_seconds = clock.seconds();
-
-        let (outcome, model) = match trained {
-            Trained::Model(model) => (Outcome::Ok, model),
-            Trained::Degenerate(model, why) => (Outcome::Degenerate(why), model),
-            Trained::Ended(why) => {
-                let record = record(cell, parts, t, Some(&mix), Outcome::Ended(why));
-                parts.observer.generation_done(&record, &timing);
-                journal.commit(Entry { record, timing, model: None, draw: None })?;
-                state.ended = true;
-                break;
-            }
-        };
-        let mut record = record(cell, parts, t, Some(&mix), outcome);
-        (record.fixed.sampler, record.fixed.steps) = model.sampler().unzip();
-
-        stage(Stage::Sample);
-        let clock = Stopwatch::new();
-        let scored = cell.schedule.is_due(t, cell.generations);
-        let n_score = if scored { parts.evaluator.rows() } else { 0 };
-        let lambda = cell.plan.lambda;
-        let score_lambda = parts.evaluator.lambda().unwrap_or(lambda);
-        let sample =
-            |rows, lambda: SamplingBias| model.sample(0..rows, lambda, at).map_err(|e| e.in_stage("sampling", t));
-        let rows = cell.plan.n_synthetic.max(if score_lambda == lambda { n_score } else { 0 });
-        let draw = sample(rows, lambda)?;
-        let judged = if score_lambda == lambda { head(&draw, n_score) } else { sample(n_score, score_lambda)? };
-        timing.sample_seconds = clock.seconds();
-
-        if scored {
-            stage(Stage::Score);
-            let clock = Stopwatch::new();
-            let scores = parts.evaluator.score(&judged, Some(model.as_ref()), seeds);
-            record.scores = scores.map_err(|e| e.in_stage("scoring", t))?;
-            record.fixed.n_eval = n_score;
-            timing.score_seconds = clock.seconds();
-        }
-
-        stage(Stage::Commit);
-        parts.observer.generation_done(&record, &timing);
-        let entry = Entry { record, timing, model: Some(model.clone()), draw: Some(draw.clone()) };
-        match journal.commit(entry)? {
-            Commit::Won => state.advance(&cell.plan, t, model, Some(draw)),
-            Commit::Lost => state = reload(cell, parts, journal, state)?,
+        // Whatever comes next, what is done is made durable.
+        let flushed = journal.flush();
+        match (end?, flushed?) {
+            (Commit::Won, Commit::Won) => break,
+            _ => state = reload(cell, parts, journal, state)?,
         }
     }
-    journal.flush()?;
     parts.observer.cell_finished(&cell.name);
     Ok(if state.ended { CellEnd::Ended } else { CellEnd::Done })
+}
+
+/// The next generation: mix -> train -> sample -> score -> commit.
+fn generation(
+    cell: &Cell,
+    parts: &Parts<'_>,
+    journal: &mut dyn Journal,
+    seeds: Seeds,
+    state: &mut State,
+) -> Result<Commit> {
+    parts.cancel.check()?;
+    let t = state.generation + 1;
+    let at = seeds.at(t);
+    let stage = |stage| parts.observer.stage(&cell.name, t, stage);
+    let mut timing = Timing::default();
+
+    stage(Stage::Mix);
+    let mix = cell.plan.mix(t, parts.real, state, seeds).map_err(|e| e.in_stage("mixing", t))?;
+
+    stage(Stage::Train);
+    let clock = Stopwatch::new();
+    let trained = train(cell, parts, journal, &mix, at).map_err(|e| e.in_stage("training", t))?;
+    timing.train_seconds = clock.seconds();
+
+    let (outcome, model) = match trained {
+        Trained::Model(model) => (Outcome::Ok, model),
+        Trained::Degenerate(model, why) => (Outcome::Degenerate(why), model),
+        Trained::Ended(why) => {
+            let record = record(cell, parts, t, Some(&mix), Outcome::Ended(why));
+            parts.observer.generation_done(&record, &timing);
+            let commit = journal.commit(Entry { record, timing, model: None, draw: None })?;
+            (state.generation, state.ended) = (t, true);
+            return Ok(commit);
+        }
+    };
+    let mut record = record(cell, parts, t, Some(&mix), outcome);
+    (record.fixed.sampler, record.fixed.steps) = model.sampler().unzip();
+
+    stage(Stage::Sample);
+    let clock = Stopwatch::new();
+    let scored = cell.schedule.is_due(t, cell.generations);
+    let n_score = if scored { parts.evaluator.rows() } else { 0 };
+    let lambda = cell.plan.lambda;
+    let score_lambda = parts.evaluator.lambda().unwrap_or(lambda);
+    let sample = |rows, lambda: SamplingBias| model.sample(0..rows, lambda, at).map_err(|e| e.in_stage("sampling", t));
+    let rows = cell.plan.n_synthetic.max(if score_lambda == lambda { n_score } else { 0 });
+    let draw = sample(rows, lambda)?;
+    let judged = if score_lambda == lambda { head(&draw, n_score) } else { sample(n_score, score_lambda)? };
+    timing.sample_seconds = clock.seconds();
+
+    if scored {
+        stage(Stage::Score);
+        let clock = Stopwatch::new();
+        let scores = parts.evaluator.score(&judged, Some(model.as_ref()), seeds);
+        record.scores = scores.map_err(|e| e.in_stage("scoring", t))?;
+        record.fixed.n_eval = n_score;
+        timing.score_seconds = clock.seconds();
+    }
+
+    stage(Stage::Commit);
+    parts.observer.generation_done(&record, &timing);
+    let entry = Entry { record, timing, model: Some(model.clone()), draw: Some(draw.clone()) };
+    let commit = journal.commit(entry)?;
+    state.advance(&cell.plan, t, model, Some(draw));
+    Ok(commit)
 }
 
 /// Generation 0: held-out real samples against the reference, the baseline of every chart.

@@ -191,10 +191,10 @@ fn checksum(set: &Set) -> String {
 
 /// Samples, unless the file is an .npz with `mu` and `sigma`.
 fn load(path: &Path, read: &ReadOptions) -> Result<Set> {
-    if path.extension().is_some_and(|extension| extension == "npz") {
-        if let Some((mean, covariance)) = read_stats(path)? {
-            return Ok(Set::Stats { mean, covariance });
-        }
+    if path.extension().is_some_and(|extension| extension == "npz")
+        && let Some((mean, covariance)) = read_stats(path)?
+    {
+        return Ok(Set::Stats { mean, covariance });
     }
     Ok(Set::Samples(read_samples(path, read)?))
 }

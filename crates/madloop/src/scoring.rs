@@ -132,7 +132,7 @@ impl SetEvaluator {
         let window = crate::report::bounds(&reference);
         let reference = Reference::new(features.features(&reference)?, score.k, &metrics).map_err(metric_error)?;
         let lambda = score.lambda.map(SamplingBias::new).transpose()?;
-        Ok(Self { n, lambda, features, metrics, others, known: data.distribution.clone(), reference, held_out, window })
+        Ok(Self { n, lambda, features, metrics, others, known: data.distribution, reference, held_out, window })
     }
 
     /// The window in which two-dimensional samples are shown.

@@ -160,6 +160,7 @@ impl Session {
         });
         let failure = failure.into_inner().unwrap_or_else(PoisonError::into_inner);
         run.write_records()?;
+        run.remove_leftovers()?;
         match failure {
             Some(error) => Err(error),
             None => Ok(run),

@@ -14,6 +14,7 @@ use plotters::style::{FontTransform, register_font};
 
 use super::plot::{COLOURS, PALETTE, Plot, dashes, plot};
 use super::{MetricInfo, series, view};
+use crate::store::write_atomically;
 use crate::{Error, Result};
 
 /// DejaVu Sans, cut down; its licence is beside it.
@@ -45,8 +46,8 @@ pub fn write_figures(records: &[Record], metrics: &[MetricInfo], dir: &Path) -> 
         let plot = plot.thinned(GENERATIONS);
         let stem: String = plot.metric.name.chars().map(|c| if plain(c) { c } else { '_' }).collect();
         let (svg, png) = (dir.join(format!("{stem}.svg")), dir.join(format!("{stem}.png")));
-        fs::write(&svg, draw_svg(&plot, &svg)?).map_err(Error::io("write", &svg, REMEDY))?;
-        fs::write(&png, draw_png(&plot, &png)?).map_err(Error::io("write", &png, REMEDY))?;
+        write_atomically(&svg, draw_svg(&plot, &svg)?.as_ref())?;
+        write_atomically(&png, draw_png(&plot, &png)?.as_ref())?;
         files.extend([svg, png]);
     }
     Ok(files)

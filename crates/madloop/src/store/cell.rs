@@ -2,10 +2,13 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use madloop_core::{Blobs, Cancel, Commit, Entry, Journal, Loop, Observer, Record, State, Stopwatch, Timing, Trainer};
+use madloop_core::{
+    Blobs, Cancel, Commit, Entry, Journal, Loop, MemoryBlobs, Observer, Record, State, Stopwatch, Timing, Trainer,
+};
 
 use super::files::{self, CHECK_OUTPUT, FolderBlobs};
 use super::lock::Lock;
@@ -19,16 +22,23 @@ const TIMING: &str = "timing.json";
 const PICTURE: &str = "grid.png";
 const MODEL: &str = "model";
 const SCRATCH: &str = "scratch";
+const DELETE_GENERATION: &str = "delete this generation's folder and run again";
 
 /// A generation that is on disk.
 pub type Committed<'a> = &'a (dyn Fn(&Record, &Timing) + Sync);
 
 /// The journal of one cell.
+///
+/// Generations are committed in groups. The folders of a group are written beside, made durable, and renamed into place from the
+/// newest to the oldest. What lies beyond a gap is not seen, so a group appears whole with its last rename, and the newest
+/// generation that is seen always has what the loop needs of it and of those before it. This holds for any number of
+/// workers, with or without locks, since nothing that is in place is ever replaced.
 pub struct CellStore<'a> {
     folder: PathBuf,
     keep: KeepConfig,
     commit_seconds: f64,
     on_commit: Committed<'a>,
+    observer: &'a dyn Observer,
     /// The window in which two-dimensional samples are shown.
     window: Option<Bounds>,
     lock: Lock,
@@ -40,11 +50,16 @@ pub struct CellStore<'a> {
     since_commit: Option<Stopwatch>,
     /// Generations whose samples or model are on disk.
     heavy: BTreeSet<u32>,
+    /// Generations below this one were told to `on_commit`.
+    told: u32,
+    /// Renames after which a test's crash comes.
+    #[cfg(test)]
+    pub(super) crash_after: Option<usize>,
 }
 
 impl<'a> CellStore<'a> {
-    /// Opens the cell in `folder` (made if need be) and waits for its lock. `on_commit` is told of every generation that is on
-    /// disk: first of those of earlier runs, then of each new one.
+    /// Opens the cell in `folder` (made if need be) and waits for its lock. `on_commit` is told once of every generation that is
+    /// on disk: when the cell is resumed of those of earlier runs, then of each new one.
     pub fn open(
         folder: PathBuf,
         keep: KeepConfig,
@@ -52,15 +67,29 @@ impl<'a> CellStore<'a> {
         window: Option<Bounds>,
         on_commit: Committed<'a>,
         cancel: &Cancel,
-        observer: &dyn Observer,
+        observer: &'a dyn Observer,
     ) -> Result<Self> {
         files::make_folder(&folder)?;
+        folder.parent().map_or(Ok(()), files::sync_folder)?;
         let lock = Lock::wait(&folder, cancel, observer)?;
-        let mut store = Self {
+        Self::with_lock(folder, keep, commit_seconds, window, on_commit, observer, lock)
+    }
+
+    pub(super) fn with_lock(
+        folder: PathBuf,
+        keep: KeepConfig,
+        commit_seconds: f64,
+        window: Option<Bounds>,
+        on_commit: Committed<'a>,
+        observer: &'a dyn Observer,
+        lock: Lock,
+    ) -> Result<Self> {
+        let store = Self {
             folder,
             keep,
             commit_seconds,
             on_commit,
+            observer,
             window,
             lock,
             plan: None,
@@ -68,27 +97,15 @@ impl<'a> CellStore<'a> {
             pending_bytes: 0,
             since_commit: None,
             heavy: BTreeSet::new(),
+            told: 0,
+            #[cfg(test)]
+            crash_after: None,
         };
-        store.clean()?;
-        for generation in generations(&store.folder)? {
-            let (record, timing) = read_generation(&generation_folder(&store.folder, generation))?;
-            (store.on_commit)(&record, &timing);
+        // What an interrupted worker left half-written goes, when no other worker can be writing.
+        if store.lock.is_exclusive() {
+            files::remove_leftovers(&store.folder)?;
         }
         Ok(store)
-    }
-
-    /// Removes what an interrupted worker left half-written, when no other worker can be writing.
-    fn clean(&mut self) -> Result<()> {
-        if !self.lock.is_exclusive() {
-            return Ok(());
-        }
-        for entry in fs::read_dir(&self.folder).map_err(Error::io("read", &self.folder, CHECK_OUTPUT))? {
-            let path = entry.map_err(Error::io("read", &self.folder, CHECK_OUTPUT))?.path();
-            if path.extension().is_some_and(|extension| extension == "tmp") {
-                files::remove(&path)?;
-            }
-        }
-        Ok(())
     }
 
     /// Whether samples and model of `generation` are kept when `last` is the newest generation.
@@ -108,38 +125,58 @@ impl<'a> CellStore<'a> {
         let last = newest.record.generation - u32::from(newest.record.outcome.is_end());
         let mut written = Vec::new();
         for entry in &pending {
-            let beside = self.folder.join(format!(".gen-{:04}.{}.tmp", entry.record.generation, std::process::id()));
-            files::remove(&beside)?;
-            self.write_generation(&beside, entry, self.is_kept(entry.record.generation, last))?;
+            let generation = entry.record.generation;
+            let beside = files::make_beside(&generation_folder(&self.folder, generation))?;
+            self.write_generation(&beside, entry, self.is_kept(generation, last))?;
             written.push(beside);
         }
         files::sync(&written, &self.folder)?;
-        let mut lost = false;
-        for (entry, beside) in pending.iter().zip(&written) {
+        let mut outcome = Commit::Won;
+        // The newest comes first, so that the group is seen whole or not at all.
+        for (entry, beside) in pending.iter().zip(&written).rev() {
+            self.crash_here()?;
             let generation = entry.record.generation;
             let target = generation_folder(&self.folder, generation);
-            // Renaming a folder onto one that holds anything fails, so a generation is never replaced.
-            if lost || target.exists() || fs::rename(beside, &target).is_err() {
-                if !target.exists() && !lost {
-                    return Err(Error::io("create", &target, CHECK_OUTPUT)(std::io::Error::last_os_error()));
+            match fs::rename(beside, &target) {
+                Ok(()) if self.is_kept(generation, last) => drop(self.heavy.insert(generation)),
+                Ok(()) => {}
+                // A folder that holds anything is never replaced: another worker was first, with the same results.
+                Err(error) if matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists) => {
+                    outcome = Commit::Lost;
+                    files::remove(beside)?;
                 }
-                lost = true;
-                files::remove(beside)?;
-                continue;
-            }
-            if self.is_kept(generation, last) {
-                self.heavy.insert(generation);
+                Err(error) => return Err(Error::io("create", &target, CHECK_OUTPUT)(error)),
             }
         }
         files::sync_folder(&self.folder)?;
         self.since_commit = Some(Stopwatch::new());
-        if lost {
-            return Ok(Commit::Lost);
+        if outcome == Commit::Won {
+            files::remove(&self.folder.join(SCRATCH))?;
+            pending.iter().for_each(|entry| self.tell(&entry.record, &entry.timing));
+            self.prune(last)?;
         }
-        files::remove(&self.folder.join(SCRATCH))?;
-        pending.iter().for_each(|entry| (self.on_commit)(&entry.record, &entry.timing));
-        self.prune(last)?;
-        Ok(Commit::Won)
+        Ok(outcome)
+    }
+
+    /// Where a test's crash comes.
+    fn crash_here(&mut self) -> Result<()> {
+        #[cfg(test)]
+        if let Some(left) = &mut self.crash_after {
+            *left = left.checked_sub(1).ok_or_else(|| Error::NoSpace {
+                path: self.folder.clone(),
+                available: "a crash".into(),
+                needed: "none".into(),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Tells of a generation that is on disk, once.
+    fn tell(&mut self, record: &Record, timing: &Timing) {
+        if record.generation >= self.told {
+            (self.on_commit)(record, timing);
+            self.told = record.generation + 1;
+        }
     }
 
     fn write_generation(&self, folder: &Path, entry: &Entry, kept: bool) -> Result<()> {
@@ -172,12 +209,68 @@ impl<'a> CellStore<'a> {
                 continue;
             }
             let folder = generation_folder(&self.folder, generation);
-            // The model goes first: samples without a model are whole, a model is never half there for resume.
-            for name in [MODEL, samples::SAMPLES, samples::LABELS] {
-                files::remove(&folder.join(name))?;
-            }
+            // In one step each, so that a model is never half there; the model goes first, since samples without one are whole.
+            files::remove_at_once(&folder.join(MODEL), &self.folder)?;
+            files::remove(&folder.join(samples::SAMPLES))?;
+            files::remove(&folder.join(samples::LABELS))?;
         }
         Ok(())
+    }
+
+    /// The generation to go on from: the newest, or if models or samples that the loop needs were lost with it (a folder
+    /// deleted by hand, a power cut), the newest that has all. Those after it are removed, to be made again.
+    fn go_back(&self, plan: &Loop) -> Result<Option<u32>> {
+        let seen = generations(&self.folder)?;
+        if !self.lock.is_exclusive() {
+            return Ok(seen.last().copied());
+        }
+        let is_there = |t: u32, name: &str| generation_folder(&self.folder, t).join(name).exists();
+        let is_whole = |t: u32| {
+            plan.needed_models(t).filter(|&t| t > 0).all(|t| is_there(t, MODEL))
+                && plan.needed_draws(t).all(|t| is_there(t, samples::SAMPLES))
+        };
+        let base = match seen.last() {
+            Some(&newest) if !self.read(newest)?.0.outcome.is_end() => (0..=newest).rev().find(|&t| is_whole(t)),
+            newest => newest.copied(),
+        };
+        if base != seen.last().copied() {
+            let (folder, from) = (self.folder.display(), base.map_or(0, |t| t + 1));
+            self.observer.warn(&format!(
+                "{folder}: what generation {from} needs of those before it is not there; going back to make it again"
+            ));
+        }
+        // From the newest down, so that there is never a gap below a generation that stays.
+        for generation in numbered(&self.folder)?.into_iter().rev().filter(|&t| base.is_none_or(|base| t > base)) {
+            files::remove_at_once(&generation_folder(&self.folder, generation), &self.folder)?;
+        }
+        Ok(base)
+    }
+
+    fn read(&self, generation: u32) -> Result<(Record, Timing)> {
+        read_generation(&generation_folder(&self.folder, generation))
+    }
+
+    /// The state after generation `newest`.
+    fn restore(&mut self, newest: u32, plan: &Loop, trainer: &dyn Trainer) -> Result<State> {
+        let ended = self.read(newest)?.0.outcome.is_end();
+        let last = if ended { newest - 1 } else { newest };
+        self.heavy = (0..=newest).filter(|&t| is_heavy(&generation_folder(&self.folder, t))).collect();
+        self.prune(last)?;
+        let mut state = State { generation: newest, ended, ..State::default() };
+        if ended {
+            return Ok(state);
+        }
+        for t in plan.needed_models(last).filter(|&t| t > 0) {
+            let folder = generation_folder(&self.folder, t);
+            let model = trainer
+                .load(&FolderBlobs::new(folder.join(MODEL)))
+                .map_err(|error| Error::bad_file(folder.join(MODEL), error.to_string(), DELETE_GENERATION))?;
+            state.models.insert(t, model);
+        }
+        for t in plan.needed_draws(last) {
+            state.draws.insert(t, samples::read(&generation_folder(&self.folder, t))?);
+        }
+        Ok(state)
     }
 }
 
@@ -186,31 +279,22 @@ impl Journal for CellStore<'_> {
         self.plan = Some(plan.clone());
         self.pending.clear();
         self.pending_bytes = 0;
-        let all = generations(&self.folder)?;
-        let Some(&newest) = all.last() else { return Ok(None) };
-        let (record, _) = read_generation(&generation_folder(&self.folder, newest))?;
-        let ended = record.outcome.is_end();
-        let last = if ended { newest - 1 } else { newest };
-        self.heavy = all.iter().copied().filter(|&t| is_heavy(&generation_folder(&self.folder, t))).collect();
-        self.prune(last)?;
-        let mut state = State { generation: newest, ended, ..State::default() };
-        if ended {
-            return Ok(Some(state));
+        let state = loop {
+            let Some(newest) = self.go_back(plan)? else { return Ok(None) };
+            match self.restore(newest, plan, trainer) {
+                Ok(state) => break state,
+                // Where there are no locks, another worker may have gone on and removed what was to be read.
+                Err(_) if generations(&self.folder)?.last() != Some(&newest) => {}
+                Err(error) => return Err(error.into()),
+            }
+        };
+        if self.lock.is_exclusive() {
+            // Checkpoints of generations that are committed.
+            files::remove_all_but(&self.folder.join(SCRATCH), &scratch_name(state.generation + 1))?;
         }
-        for t in plan.needed_models(last).filter(|&t| t > 0) {
-            let folder = generation_folder(&self.folder, t).join(MODEL);
-            let load = |blobs: &dyn Blobs| trainer.load(blobs);
-            let model = load(&FolderBlobs::new(folder.clone())).map_err(|error| {
-                Error::bad_file(
-                    &folder,
-                    error.to_string(),
-                    "the cell cannot go on; delete the cell's folder to run it again",
-                )
-            })?;
-            state.models.insert(t, model);
-        }
-        for t in plan.needed_draws(last) {
-            state.draws.insert(t, samples::read(&generation_folder(&self.folder, t))?);
+        for generation in self.told..=state.generation {
+            let (record, timing) = self.read(generation)?;
+            self.tell(&record, &timing);
         }
         Ok(Some(state))
     }
@@ -225,8 +309,13 @@ impl Journal for CellStore<'_> {
             let needed = self.plan.as_ref().is_some_and(|plan| {
                 plan.needed_models(generation).contains(&t) || plan.needed_draws(generation).contains(&t)
             });
-            if !needed && !ended && !self.keep.keeps(t) && waiting.record.n_eval == 0 {
-                (waiting.draw, waiting.model) = (None, None);
+            if needed || ended || self.keep.keeps(t) {
+                continue;
+            }
+            waiting.model = None;
+            // A picture is still to be made of what was scored.
+            if waiting.record.n_eval == 0 {
+                self.pending_bytes -= waiting.draw.take().map_or(0, |draw| draw.bytes());
             }
         }
         if entry.record.n_eval == 0 && self.plan.as_ref().is_some_and(|plan| plan.n_synthetic == 0) {
@@ -245,9 +334,18 @@ impl Journal for CellStore<'_> {
         Ok(self.commit_pending()?)
     }
 
-    fn scratch(&mut self, _generation: u32) -> madloop_core::Result<Box<dyn Blobs>> {
-        Ok(Box::new(FolderBlobs::durable(self.folder.join(SCRATCH))))
+    fn scratch(&mut self, generation: u32) -> madloop_core::Result<Box<dyn Blobs>> {
+        // Two workers must not write one checkpoint: where there are no locks it does not outlive the process.
+        Ok(match self.lock.is_exclusive() {
+            true => Box::new(FolderBlobs::durable(self.folder.join(SCRATCH).join(scratch_name(generation)))),
+            false => Box::new(MemoryBlobs::default()),
+        })
     }
+}
+
+/// A generation's own checkpoints: no other generation may go on from them.
+fn scratch_name(generation: u32) -> String {
+    format!("{generation:04}")
 }
 
 /// `gen-0001` and so on.
@@ -256,28 +354,33 @@ pub(crate) fn generation_folder(cell: &Path, generation: u32) -> PathBuf {
 }
 
 fn is_heavy(folder: &Path) -> bool {
-    [MODEL, samples::SAMPLES].iter().any(|name| folder.join(name).exists())
+    [MODEL, samples::SAMPLES, samples::LABELS].iter().any(|name| folder.join(name).exists())
+}
+
+/// All numbers that have a folder.
+fn numbered(cell: &Path) -> Result<BTreeSet<u32>> {
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir(cell).map_err(Error::io("read", cell, CHECK_OUTPUT))? {
+        let name = entry.map_err(Error::io("read", cell, CHECK_OUTPUT))?.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix("gen-")?.parse::<u32>().ok());
+        found.extend(number.filter(|&t| generation_folder(cell, t).file_name() == Some(&name)));
+    }
+    Ok(found)
 }
 
 /// The generations of a cell from 0 on, without a gap.
 pub(crate) fn generations(cell: &Path) -> Result<Vec<u32>> {
-    let mut found = BTreeSet::new();
-    for entry in fs::read_dir(cell).map_err(Error::io("read", cell, CHECK_OUTPUT))? {
-        let name = entry.map_err(Error::io("read", cell, CHECK_OUTPUT))?.file_name();
-        found.extend(name.to_str().and_then(|name| name.strip_prefix("gen-")?.parse::<u32>().ok()));
-    }
-    Ok(found.into_iter().zip(0..).take_while(|(found, expected)| found == expected).map(|(t, _)| t).collect())
+    Ok(numbered(cell)?.into_iter().zip(0..).take_while(|(found, expected)| found == expected).map(|(t, _)| t).collect())
 }
 
 /// Record and timing of a generation's folder.
 pub(crate) fn read_generation(folder: &Path) -> Result<(Record, Timing)> {
     let read = |name: &str| {
         let path = folder.join(name);
-        fs::read_to_string(&path).map_err(Error::io("read", &path, "delete this generation's folder and run again"))
+        fs::read_to_string(&path).map_err(Error::io("read", &path, DELETE_GENERATION))
     };
-    let damaged = |name: &str, error: serde_json::Error| {
-        Error::bad_file(folder.join(name), error.to_string(), "delete this generation's folder and run again")
-    };
+    let damaged =
+        |name: &str, error: serde_json::Error| Error::bad_file(folder.join(name), error.to_string(), DELETE_GENERATION);
     let record = serde_json::from_str(&read(RECORD)?).map_err(|error| damaged(RECORD, error))?;
     let timing = serde_json::from_str(&read(TIMING)?).map_err(|error| damaged(TIMING, error))?;
     Ok((record, timing))

@@ -1,7 +1,7 @@
 //! Files written whole or not at all.
 
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,23 +14,79 @@ pub(crate) const CHECK_OUTPUT: &str = "check the folder's permissions and free s
 
 /// Replaces a file in one step: written beside, made durable, renamed.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let beside = beside(path);
-    write_durably(&beside, bytes)?;
-    fs::rename(&beside, path).map_err(Error::io("replace", path, CHECK_OUTPUT))
+    loop {
+        let (beside, mut file) = unused_beside(path, |beside| File::create_new(beside))?;
+        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io("write", &beside, CHECK_OUTPUT))?;
+        match fs::rename(&beside, path) {
+            // A run that began took the file for a leftover; it does so once.
+            Err(error) if error.kind() == ErrorKind::NotFound && !beside.exists() => {}
+            renamed => return renamed.map_err(Error::io("replace", path, CHECK_OUTPUT)),
+        }
+    }
 }
 
-/// A name beside `path` that no other process or thread uses.
-fn beside(path: &Path) -> PathBuf {
+/// Makes a folder beside `path` that is nobody else's.
+pub(crate) fn make_beside(path: &Path) -> Result<PathBuf> {
+    Ok(unused_beside(path, |beside| fs::create_dir(beside))?.0)
+}
+
+/// Makes a file or folder beside `path` under a name that no other process or thread uses. Process numbers repeat on other
+/// machines and in containers, so `make` must fail on a name that is taken.
+fn unused_beside<T>(path: &Path, make: impl Fn(&Path) -> io::Result<T>) -> Result<(PathBuf, T)> {
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    path.with_file_name(format!(".{name}.{}.{count}.tmp", std::process::id()))
+    loop {
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let beside = path.with_file_name(format!(".{name}.{}.{count}.tmp", std::process::id()));
+        match make(&beside) {
+            Ok(made) => return Ok((beside, made)),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(Error::io("create", &beside, CHECK_OUTPUT)(error)),
+        }
+    }
 }
 
-/// Writes a new file and waits until it is on the disk.
-fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = File::create(path).map_err(Error::io("create", path, CHECK_OUTPUT))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io("write", path, CHECK_OUTPUT))
+/// Whether a name is one that [`write_atomically`] or [`make_beside`] gives.
+pub(crate) fn is_leftover(name: &std::ffi::OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.starts_with('.') && name.ends_with(".tmp"))
+}
+
+/// Removes what interrupted workers left half-written in a folder.
+pub(crate) fn remove_leftovers(folder: &Path) -> Result<()> {
+    remove_if(folder, is_leftover)
+}
+
+/// Removes what is in a folder (if there is one), but for one name.
+pub(crate) fn remove_all_but(folder: &Path, name: &str) -> Result<()> {
+    remove_if(folder, |other| other != name)
+}
+
+fn remove_if(folder: &Path, which: impl Fn(&std::ffi::OsStr) -> bool) -> Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(Error::io("read", folder, CHECK_OUTPUT))?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(Error::io("read", folder, CHECK_OUTPUT))?;
+        if which(&entry.file_name()) {
+            remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes a folder, if it is there, so that it is never seen in part: it is renamed into `parent` first.
+pub(crate) fn remove_at_once(path: &Path, parent: &Path) -> Result<()> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let name = path.file_name().unwrap_or_default();
+    let beside = make_beside(&parent.join(name))?;
+    // A folder may replace an empty one.
+    match fs::rename(path, &beside) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io("remove", path, CHECK_OUTPUT)(error)),
+        _ => remove(&beside),
+    }
 }
 
 /// Writes a new file; it is made durable with its folder.
@@ -76,9 +132,7 @@ pub(crate) fn make_folder(path: &Path) -> Result<()> {
 pub(crate) fn remove(path: &Path) -> Result<()> {
     let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match removed {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io("remove", path, CHECK_OUTPUT)(error))
-        }
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io("remove", path, CHECK_OUTPUT)(error)),
         _ => Ok(()),
     }
 }
@@ -116,14 +170,15 @@ impl Blobs for FolderBlobs {
     fn put(&mut self, name: &str, bytes: &[u8]) -> madloop_core::Result<()> {
         let path = self.path(name)?;
         make_folder(&self.folder)?;
-        Ok(if self.durable { write_atomically(&path, bytes)? } else { write(&path, bytes)? })
+        let written = if self.durable { write_atomically(&path, bytes) } else { write(&path, bytes) };
+        Ok(written?)
     }
 
     fn get(&self, name: &str) -> madloop_core::Result<Option<Vec<u8>>> {
         let path = self.path(name)?;
         match fs::read(&path) {
             Ok(bytes) => Ok(Some(bytes)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io("read", path, "check its permissions")(error).into()),
         }
     }

@@ -7,6 +7,8 @@ mod files;
 mod lock;
 mod run;
 mod samples;
+#[cfg(test)]
+mod tests;
 
 pub use cell::{CellStore, Committed};
 pub(crate) use files::write_atomically;

@@ -18,6 +18,7 @@ const EXPERIMENT: &str = "experiment.toml";
 const PROVENANCE: &str = "provenance.json";
 const RECORDS: &str = "records.jsonl";
 const CELLS: &str = "cells";
+const FIGURES: &str = "figures";
 
 /// A run directory.
 #[derive(Debug, Clone)]
@@ -42,17 +43,33 @@ impl RunDir {
     pub fn create(path: &Path, experiment: &Swept, provenance: &Value) -> Result<Self> {
         let run = Self { path: path.to_owned() };
         let resolved = experiment.to_toml()?;
+        files::make_folder(path)?;
+        let mut foreign = false;
+        for entry in fs::read_dir(path).map_err(Error::io("read", path, CHECK_OUTPUT))? {
+            let name = entry.map_err(Error::io("read", path, CHECK_OUTPUT))?.file_name();
+            foreign |= !files::is_leftover(&name);
+        }
+        // Looked at after the names: another process may be making the same run.
         if path.join(EXPERIMENT).exists() {
             run.check_same(&resolved)?;
-        } else if path.is_dir() && fs::read_dir(path).map_err(Error::io("read", path, CHECK_OUTPUT))?.next().is_some() {
+        } else if foreign {
             let why = "the folder is not empty and holds no run";
             return Err(Error::bad_file(path, why, "choose another with --out"));
         }
-        files::make_folder(&path.join(CELLS))?;
+        run.remove_leftovers()?;
+        // The experiment comes first: whatever else is in the folder of an interrupted run, it is there.
         write_atomically(&path.join(EXPERIMENT), resolved.as_bytes())?;
+        files::make_folder(&path.join(CELLS))?;
         let provenance = serde_json::to_string_pretty(provenance).map_err(madloop_core::Error::other)? + "\n";
         write_atomically(&path.join(PROVENANCE), provenance.as_bytes())?;
+        files::sync_folder(path)?;
         Ok(run)
+    }
+
+    /// Removes what interrupted processes left half-written. One that is at work writes its file again.
+    pub(crate) fn remove_leftovers(&self) -> Result<()> {
+        files::remove_leftovers(&self.path)?;
+        files::remove_leftovers(&self.path.join(FIGURES))
     }
 
     /// Opens a run for reading.

@@ -1,0 +1,46 @@
+//! A run that grows: more generations, seeds and swept values.
+
+use crate::common::{Lab, REPORT, assert_same, digits};
+
+const PLANS: [&str; 4] = ["", "history = 3", "history = \"all\"", "pool = \"accumulate\""];
+
+#[test]
+fn generations_may_grow() {
+    for plan in PLANS {
+        for store in ["keep = 2", "commit_seconds = 0"] {
+            let lab = Lab::of_toml(&digits(6, plan, store), &["--jobs", "2", "--threads", "1"]);
+            lab.run("whole", &[]);
+            lab.run("grown", &["--generations", "3"]);
+            lab.run("grown", &[]);
+            assert_same(&lab.files("whole"), &lab.files("grown"), &[], &format!("{plan} {store}"));
+        }
+    }
+}
+
+#[test]
+fn seeds_and_sweeps_may_grow() {
+    let lab = Lab::of_toml(&digits(3, "", ""), &["--jobs", "2", "--threads", "1"]);
+    lab.run("whole", &["--set", "sweep.seeds=3"]);
+    lab.run("seeds", &["--set", "sweep.seeds=1"]);
+    lab.run("seeds", &["--set", "sweep.seeds=3"]);
+    assert_same(&lab.files("whole"), &lab.files("seeds"), &[], "seeds 1, then 3");
+    let short = Lab::of_toml(
+        &digits(3, "", "").replace("\"loop.lambda\" = [1.0, 0.9]", "\"loop.lambda\" = [0.9]"),
+        &["--jobs", "2", "--threads", "1"],
+    );
+    short.run("sweep", &["--set", "sweep.seeds=3"]);
+    std::fs::rename(short.out("sweep"), lab.out("sweep")).unwrap();
+    lab.run("sweep", &["--set", "sweep.seeds=3"]);
+    assert_same(&lab.files("whole"), &lab.files("sweep"), &[], "one lambda, then two");
+}
+
+#[test]
+fn groups_change_nothing() {
+    for plan in PLANS {
+        let lab = |seconds| Lab::of_toml(&digits(5, plan, seconds), &["--jobs", "2", "--threads", "1"]);
+        let (single, grouped) = (lab("commit_seconds = 0"), lab("commit_seconds = 1000"));
+        single.run("run", &[]);
+        grouped.run("run", &[]);
+        assert_same(&single.files("run"), &grouped.files("run"), &REPORT, plan);
+    }
+}

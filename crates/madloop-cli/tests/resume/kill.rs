@@ -1,0 +1,74 @@
+//! SIGKILL at any moment, and on again.
+
+use std::os::unix::process::ExitStatusExt;
+use std::time::{Duration, Instant};
+
+use crate::common::{Chance, Lab, assert_same, digits};
+
+const WORKERS: [&str; 4] = ["--jobs", "2", "--threads", "1"];
+
+/// Kills a run `kills` times, at moments that are spread over all of it, resumes it after each, and compares its files with
+/// those of an undisturbed run.
+fn torture(toml: &str, kills: usize, seed: u64) {
+    let lab = Lab::of_toml(toml, &WORKERS);
+    lab.run("whole", &[]);
+    let (expected, all) = (lab.files("whole"), lab.committed("whole"));
+    let clock = Instant::now();
+    lab.run("whole", &[]);
+    let idle = clock.elapsed().as_secs_f64();
+    assert_same(&expected, &lab.files("whole"), &[], "after a run that had nothing to do");
+
+    let mut chance = Chance(seed);
+    let (mut killed, mut midway, mut finished) = (0, 0, 0);
+    while killed < kills {
+        let mut run = lab.start("killed", &[]);
+        // A quarter while the run starts; the others at some moment after so much of the work is on disk, the last few while
+        // the report is written.
+        let wait = if killed % 4 == 0 {
+            idle * chance.next()
+        } else {
+            let goal = (all * (killed + 1) * 10 / (kills * 9)).min(all);
+            while lab.committed("killed") < goal && run.try_wait().unwrap().is_none() {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            if goal < all { 0.03 * chance.next() } else { idle * chance.next() }
+        };
+        std::thread::sleep(Duration::from_secs_f64(wait));
+        run.kill().unwrap();
+        match run.wait().unwrap() {
+            status if status.signal() == Some(9) => killed += 1,
+            status => {
+                assert!(status.success(), "{status}: {}", std::io::read_to_string(run.stderr.unwrap()).unwrap());
+                finished += 1;
+                assert!(finished < 100, "the run is done before it can be killed");
+            }
+        }
+        let there = lab.committed("killed");
+        midway += usize::from(there > 0 && there < all);
+    }
+    assert!(midway * 2 >= kills, "only {midway} of {kills} kills came in the middle of the work");
+    lab.run("killed", &[]);
+    assert_same(&expected, &lab.files("killed"), &[], &format!("after {kills} kills"));
+}
+
+#[test]
+fn twenty_four_kills_change_nothing() {
+    torture(&digits(40, "", "commit_seconds = 0.02"), 24, 1);
+}
+
+#[test]
+fn kills_spare_what_history_needs() {
+    torture(&digits(12, "history = 3", "commit_seconds = 0.1"), 6, 2);
+    torture(&digits(12, "history = \"all\"", "commit_seconds = 0.02"), 6, 3);
+}
+
+#[test]
+fn kills_spare_what_accumulates() {
+    torture(&digits(12, "pool = \"accumulate\"", "commit_seconds = 0.02"), 8, 4);
+}
+
+#[test]
+fn kills_spare_what_is_kept() {
+    torture(&digits(12, "", "keep = \"all\"\ncommit_seconds = 0.05"), 6, 5);
+    torture(&digits(12, "history = 2", "keep = 2\ncommit_seconds = 0.05"), 6, 6);
+}

@@ -269,15 +269,16 @@ pub(crate) fn generations(cell: &Path) -> Result<Vec<u32>> {
     Ok(found.into_iter().zip(0..).take_while(|(found, expected)| found == expected).map(|(t, _)| t).collect())
 }
 
+/// Remedy for a generation that cannot be read.
+pub(super) const DAMAGED: &str = "delete the folder of its cell and run again";
+
 /// Record and timing of a generation's folder.
 pub(crate) fn read_generation(folder: &Path) -> Result<(Record, Timing)> {
     let read = |name: &str| {
         let path = folder.join(name);
-        fs::read_to_string(&path).map_err(Error::io("read", &path, "delete this generation's folder and run again"))
+        fs::read_to_string(&path).map_err(Error::io("read", &path, DAMAGED))
     };
-    let damaged = |name: &str, error: serde_json::Error| {
-        Error::bad_file(folder.join(name), error.to_string(), "delete this generation's folder and run again")
-    };
+    let damaged = |name: &str, error: serde_json::Error| Error::bad_file(folder.join(name), error.to_string(), DAMAGED);
     let record = serde_json::from_str(&read(RECORD)?).map_err(|error| damaged(RECORD, error))?;
     let timing = serde_json::from_str(&read(TIMING)?).map_err(|error| damaged(TIMING, error))?;
     Ok((record, timing))

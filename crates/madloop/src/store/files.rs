@@ -10,13 +10,18 @@ use madloop_core::Blobs;
 use crate::{Error, Result};
 
 /// Remedy for output that cannot be written.
-pub(crate) const CHECK_OUTPUT: &str = "check the folder's permissions and free space, or choose another with --out";
+pub(crate) const CHECK_OUTPUT: &str = "check the folder's permissions and free space, or choose another";
 
 /// Replaces a file in one step: written beside, made durable, renamed.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    if path.is_dir() {
+        return Err(Error::bad_file(path, "it is a folder", "give the name of a file"));
+    }
     let beside = beside(path);
-    write_durably(&beside, bytes)?;
-    fs::rename(&beside, path).map_err(Error::io("replace", path, CHECK_OUTPUT))
+    let written = write_durably(&beside, bytes, path)
+        .and_then(|()| fs::rename(&beside, path).map_err(Error::io("replace", path, CHECK_OUTPUT)));
+    // Nothing half-written stays, such as on a full disk.
+    written.inspect_err(|_| drop(fs::remove_file(&beside)))
 }
 
 /// A name beside `path` that no other process or thread uses.
@@ -27,10 +32,10 @@ fn beside(path: &Path) -> PathBuf {
     path.with_file_name(format!(".{name}.{}.{count}.tmp", std::process::id()))
 }
 
-/// Writes a new file and waits until it is on the disk.
-fn write_durably(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut file = File::create(path).map_err(Error::io("create", path, CHECK_OUTPUT))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io("write", path, CHECK_OUTPUT))
+/// Writes a new file and waits until it is on the disk; errors name the file that it is to become.
+fn write_durably(path: &Path, bytes: &[u8], becomes: &Path) -> Result<()> {
+    let mut file = File::create(path).map_err(Error::io("create", becomes, CHECK_OUTPUT))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io("write", becomes, CHECK_OUTPUT))
 }
 
 /// Writes a new file; it is made durable with its folder.
@@ -116,7 +121,8 @@ impl Blobs for FolderBlobs {
     fn put(&mut self, name: &str, bytes: &[u8]) -> madloop_core::Result<()> {
         let path = self.path(name)?;
         make_folder(&self.folder)?;
-        Ok(if self.durable { write_atomically(&path, bytes)? } else { write(&path, bytes)? })
+        let written = if self.durable { write_atomically(&path, bytes) } else { write(&path, bytes) };
+        Ok(written?)
     }
 
     fn get(&self, name: &str) -> madloop_core::Result<Option<Vec<u8>>> {

@@ -82,10 +82,10 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(crate) device: String,
     /// Cells run at once [default: one a core]
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = workers)]
     pub(crate) jobs: Option<usize>,
     /// Threads of each cell [default: the cores that --jobs leaves]
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = workers)]
     pub(crate) threads: Option<usize>,
     /// Print one record a line (JSON) instead of a table
     #[arg(long)]
@@ -224,5 +224,13 @@ fn at_least_one(text: &str) -> Result<usize, String> {
         Ok(0) => Err("it must be at least 1".into()),
         Ok(n) => Ok(n),
         Err(_) => Err("it must be a whole number of at least 1".into()),
+    }
+}
+
+fn workers(text: &str) -> Result<usize, String> {
+    const MOST: usize = 1024;
+    match at_least_one(text)? {
+        n @ ..=MOST => Ok(n),
+        _ => Err(format!("it must be from 1 to {MOST}; more workers than cores only slow a run")),
     }
 }

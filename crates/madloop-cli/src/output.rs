@@ -15,10 +15,9 @@ pub(crate) fn line(text: &str) {
     }
 }
 
-/// Says something that is not data.
-#[expect(clippy::print_stderr, reason = "the one place that writes to stderr")]
+/// Says something that is not data; nobody needs to listen (`2>&1 | head`), so failures to write are none.
 pub(crate) fn note(text: &str) {
-    eprintln!("{text}");
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Says what went wrong.

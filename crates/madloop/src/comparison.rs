@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::config::FeatureName;
-use crate::data::{ReadOptions, read_samples};
+use crate::data::{ReadOptions, read_samples, zip_error};
 use crate::scoring::{Values, check_metric, metric_error};
 use crate::store::write_atomically;
 use crate::{Error, Result};
@@ -58,7 +58,11 @@ enum Set {
 /// Compares the generated set with the real one.
 pub fn compare(real: &Path, generated: &Path, read: &ReadOptions, options: &Options) -> Result<Comparison> {
     for name in &options.metrics {
-        if check_metric(name)?.of != Of::Features {
+        let metric = check_metric(name).map_err(|error| match error {
+            Error::Config { why, .. } => Error::config("--metrics", why),
+            other => other,
+        })?;
+        if metric.of != Of::Features {
             let why = format!("{name} is known in loops only; leave it out, or see --metrics list");
             return Err(Error::config("--metrics", why));
         }
@@ -72,11 +76,8 @@ pub fn compare(real: &Path, generated: &Path, read: &ReadOptions, options: &Opti
     match &sets {
         [Set::Samples(real_set), Set::Samples(generated_set)] => {
             if real_set.shape() != generated_set.shape() {
-                let why = format!(
-                    "the real set holds samples of {}, the generated set of {}",
-                    real_set.shape(),
-                    generated_set.shape()
-                );
+                let why =
+                    format!("each real sample is {}, each generated one {}", real_set.shape(), generated_set.shape());
                 return Err(Error::bad_file(
                     generated,
                     why,
@@ -97,7 +98,7 @@ pub fn compare(real: &Path, generated: &Path, read: &ReadOptions, options: &Opti
             rows = [Some(n(real_set)), Some(n(generated_set))];
         }
         sets => {
-            let moments = [moments(&sets[0], n)?, moments(&sets[1], n)?];
+            let moments = [moments(real, &sets[0], n)?, moments(generated, &sets[1], n)?];
             if moments[0].0.len() != moments[1].0.len() {
                 let why = format!(
                     "the real set has {} dimensions, the generated set {}",
@@ -161,11 +162,12 @@ fn subset(set: &Samples, n: usize, seeds: Seeds) -> madloop_core::Result<Samples
     Ok(set.select(&rows.collect::<Vec<_>>()))
 }
 
-fn moments(set: &Set, n: impl Fn(&Samples) -> usize) -> Result<(Vec<f64>, Vec<f64>)> {
+fn moments(path: &Path, set: &Set, n: impl Fn(&Samples) -> usize) -> Result<(Vec<f64>, Vec<f64>)> {
     match set {
         Set::Stats { mean, covariance } => Ok((mean.clone(), covariance.clone())),
         Set::Samples(samples) => {
-            let moments = Moments::new(&all_values(&samples.slice(0..n(samples)))).map_err(metric_error)?;
+            let moments = Moments::new(&all_values(&samples.slice(0..n(samples))))
+                .map_err(|error| Error::bad_file(path, error.to_string(), "give more samples"))?;
             Ok((moments.mean, moments.covariance))
         }
     }
@@ -243,7 +245,7 @@ fn read_stats(path: &Path) -> Result<Option<(Vec<f64>, Vec<f64>)>> {
     let bad =
         |why: String| Error::bad_file(path, why, "a statistics file holds arrays mu [d] and sigma [d, d], f64 or f32");
     let file = std::fs::File::open(path).map_err(Error::io("open", path, "check that it exists and can be read"))?;
-    let mut archive = zip::ZipArchive::new(file).map_err(|error| bad(error.to_string()))?;
+    let mut archive = zip::ZipArchive::new(file).map_err(|error| zip_error(path, error))?;
     let mut arrays: BTreeMap<&str, (Vec<u64>, Vec<f64>)> = BTreeMap::new();
     for name in ["mu", "sigma"] {
         let Ok(member) = archive.by_name(&format!("{name}.npy")) else { continue };

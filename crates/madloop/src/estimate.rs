@@ -1,9 +1,10 @@
 //! About how long a run will take and how much it will keep.
 
-use madloop_core::{Loop, Stopwatch, Trainer};
+use madloop_core::{Loop, LoopKind, Stopwatch, Trainer};
 
 use crate::config::{CellConfig, KeepConfig, KeepWord};
 use crate::scoring::{SetEvaluator, metrics_of};
+use crate::{Error, Result};
 
 /// An estimate before a run.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -50,6 +51,38 @@ impl Estimate {
     pub(crate) fn plus(self, other: Self) -> Self {
         Self { core_seconds: self.core_seconds + other.core_seconds, disk_bytes: self.disk_bytes + other.disk_bytes }
     }
+}
+
+/// That no set of samples is larger than this machine's memory, before any is drawn.
+pub(crate) fn check_memory(cell: &CellConfig, plan: &Loop, shape: madloop_core::Shape) -> Result<()> {
+    let Some(memory) = machine_memory() else { return Ok(()) };
+    let counts = [
+        ("loop.n_initial", plan.n_initial),
+        ("loop.n_real", if plan.kind == LoopKind::FullySynthetic { 0 } else { plan.n_real }),
+        ("loop.n_synthetic", plan.n_synthetic),
+        ("score.n", cell.config.score.n.unwrap_or(0)),
+    ];
+    for (key, count) in counts {
+        let bytes = count as f64 * shape.len() as f64 * 4.0;
+        if bytes > memory {
+            let why = format!(
+                "{count} samples ({shape} each) take {} of memory, and this machine has {}; lower {key}",
+                bytes_in_words(bytes),
+                bytes_in_words(memory)
+            );
+            return Err(Error::config(key, why));
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of memory of this machine, where the system tells.
+#[expect(clippy::disallowed_methods, reason = "the system tells its memory in a file")]
+fn machine_memory() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let kilobytes: f64 =
+        text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?.split_whitespace().next()?.parse().ok()?;
+    Some(1024.0 * kilobytes)
 }
 
 /// Training samples of generation `t`.

@@ -103,6 +103,10 @@ impl SetEvaluator {
             let why = "none stands for vectors as they are, and the data are images; use \"pixels\"";
             return Err(Error::config("score.features", why));
         }
+        if asked == FeatureName::Pixels && !shape.is_image() && score.features.is_some() {
+            let why = "pixels stands for those of images, and the data are vectors; use \"none\"";
+            return Err(Error::config("score.features", why));
+        }
         let features: Box<dyn FeatureMap> =
             Box::new(Values(if shape.is_image() { FeatureName::Pixels } else { FeatureName::None }));
         let (reference, held_out, most) = splits(experiment, data)?;

@@ -226,6 +226,7 @@ fn pool(threads: usize) -> Result<rayon::ThreadPool> {
 /// What depends on the data: counts, labels.
 fn check(config: &CellConfig, plan: &Loop, data: &DataSet) -> Result<()> {
     plan.check(data.real.available(), u64::from(config.config.generations))?;
+    crate::estimate::check_memory(config, plan, data.real.shape())?;
     if config.config.model.is_per_class() {
         let labelled = matches!(&data.real, Real::Finite(pool) if pool.labels().is_some());
         if !labelled {

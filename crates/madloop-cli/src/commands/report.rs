@@ -12,8 +12,8 @@ pub(crate) fn report(args: &ReportArgs) -> anyhow::Result<()> {
     let runs = args.runs.iter().map(|path| RunDir::open(path)).collect::<Result<Vec<_>, _>>()?;
     let mut views = Vec::new();
     for run in &runs {
-        run.write_records()?;
         views.push(view(run)?);
+        run.write_records()?;
     }
     let page = match (&args.output, &runs[..], &views[..]) {
         (Some(page), ..) => page.clone(),

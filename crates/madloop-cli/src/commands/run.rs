@@ -15,6 +15,9 @@ use crate::progress::Progress;
 use crate::signals::Signals;
 use crate::table;
 
+/// Threads of all cells together.
+const MOST_THREADS: usize = 4096;
+
 pub(crate) fn run(args: &RunArgs, signals: &Signals) -> anyhow::Result<()> {
     if args.device != "cpu" {
         bail!("--device {}: this version runs on the CPU alone; leave --device out or give cpu", args.device);
@@ -23,6 +26,13 @@ pub(crate) fn run(args: &RunArgs, signals: &Signals) -> anyhow::Result<()> {
     let scale = swept.base.scale.clone().unwrap_or_default();
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(format!("{}-{scale}", swept.base.name)));
     let workers = Workers::new(args.jobs, args.threads, swept.cells.len());
+    if workers.jobs * workers.threads > MOST_THREADS {
+        bail!(
+            "--jobs {} of --threads {} each are more than {MOST_THREADS} threads; lower one of them",
+            workers.jobs,
+            workers.threads
+        );
+    }
     let generations = swept.base.generations;
     let session = Session::prepare(swept, &DataDir::from_env(args.data_dir.data_dir.clone()), workers)?;
     output::note(&format!("{} -> {}", session.forecast(), out.display()));

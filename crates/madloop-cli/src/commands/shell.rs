@@ -17,7 +17,8 @@ pub(crate) fn completions(args: &CompletionsArgs) -> anyhow::Result<()> {
 pub(crate) fn man(args: &ManArgs) -> anyhow::Result<()> {
     match &args.output {
         Some(folder) => {
-            std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("cannot create {}; choose another folder with --output", folder.display()))?;
             clap_mangen::generate_to(Args::command(), folder)
                 .with_context(|| format!("cannot write to {}", folder.display()))
         }

@@ -7,8 +7,14 @@ use sha2::{Digest, Sha256};
 use toml::{Table, Value};
 
 use super::Experiment;
-use super::raw::{check_distinct, flatten, insert};
+use super::names::did_you_mean;
+use super::raw::{flatten, insert};
 use crate::{Error, Result};
+
+/// Cells of one run.
+const MOST_CELLS: u64 = 100_000;
+/// Tables whose keys can be swept: those that make a cell what it is.
+const SWEPT: [&str; 4] = ["data", "model", "loop", "score"];
 
 /// What `[sweep]` says.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -63,7 +69,9 @@ impl Sweep {
                         let Value::Table(case) = case else {
                             return Err(Error::config(&place, format!("case is {case}; write [[sweep.case]] tables")));
                         };
-                        sweep.cases.push(flatten(case));
+                        let case = flatten(case);
+                        case.iter().try_for_each(|(key, _)| check_swept(key, &place))?;
+                        sweep.cases.push(case);
                     }
                 }
                 (_, Value::Table(inner)) => {
@@ -97,6 +105,7 @@ impl Sweep {
                 }
             },
             (key, Value::Array(values)) if !values.is_empty() => {
+                check_swept(key, place)?;
                 self.lists.retain(|(known, _)| known != key);
                 self.lists.push((key.to_owned(), values.clone()));
             }
@@ -166,6 +175,7 @@ impl Sweep {
         seed: u64,
         build: impl Fn(&Table, &str) -> Result<Experiment>,
     ) -> Result<Vec<CellConfig>> {
+        self.check_size(seed)?;
         let mut combinations: Vec<Vec<(String, Value)>> = vec![Vec::new()];
         let cases = if self.cases.is_empty() { vec![Vec::new()] } else { self.cases.clone() };
         combinations = extend(&combinations, &cases);
@@ -200,6 +210,73 @@ impl Sweep {
         check_distinct(&cells)?;
         Ok(cells)
     }
+
+    /// That the cells can be counted, and no key is swept twice.
+    fn check_size(&self, seed: u64) -> Result<()> {
+        let seeds = match &self.seeds {
+            None => 1,
+            Some(Seeds::Count(count)) => *count,
+            Some(Seeds::These(seeds)) => seeds.len() as u64,
+        };
+        let factors = self.lists.iter().map(|(_, values)| values.len() as u64).chain([self.cases.len().max(1) as u64]);
+        let cells = factors.fold(seeds, u64::saturating_mul);
+        if cells > MOST_CELLS {
+            let why =
+                format!("it asks for {cells} cells, more than the {MOST_CELLS} of a run; shorten its lists or seeds");
+            return Err(Error::config("[sweep]", why));
+        }
+        let last = seed.checked_add(seeds - 1).and_then(|last| i64::try_from(last).ok());
+        if matches!(self.seeds, Some(Seeds::Count(_))) && last.is_none() {
+            let why = format!("{seeds} seeds from seed {seed} on do not fit; the last may be {} at most", i64::MAX);
+            return Err(Error::config("seed", why));
+        }
+        let listed = |key: &str| self.lists.iter().any(|(known, _)| known == key);
+        match self.cases.iter().flatten().find(|(key, _)| listed(key)) {
+            None => Ok(()),
+            Some((key, _)) => {
+                let why = format!("{key} has both a list and a value in [[sweep.case]]; leave one of them out");
+                Err(Error::config("[sweep]", why))
+            }
+        }
+    }
+}
+
+/// That a key makes a difference between cells.
+fn check_swept(key: &str, place: &str) -> Result<()> {
+    match key.split('.').next() {
+        Some(table) if SWEPT.contains(&table) => Ok(()),
+        Some("seed") => Err(Error::config(
+            place,
+            "seed is not swept by its own name; write seeds = 3, or list them: seeds = [0, 7]",
+        )),
+        first => {
+            let hint = first.map_or_else(String::new, |name| did_you_mean(name, SWEPT.into_iter().chain(["seeds"])));
+            let why =
+                format!("{key} cannot be swept{hint}; keys of [data], [model], [loop] and [score] can, and seeds");
+            Err(Error::config(place, why))
+        }
+    }
+}
+
+/// The cells of a swept experiment must differ in what they run, and in name.
+fn check_distinct(cells: &[CellConfig]) -> Result<()> {
+    let mut seen = BTreeMap::new();
+    for cell in cells {
+        if let Some(first) = seen.insert(identity(&cell.config), &cell.params) {
+            let words = |params: &BTreeMap<String, serde_json::Value>| {
+                let all = params
+                    .iter()
+                    .map(|(key, value)| format!("{key} = {value}"))
+                    .chain([format!("seed = {}", cell.seed)]);
+                all.collect::<Vec<_>>().join(", ")
+            };
+            let (first, again) = (words(first), words(&cell.params));
+            let same = if first == again { String::new() } else { format!(" (as {again} too)") };
+            let why = format!("the cell with {first} is asked for twice{same}; remove the repeated value");
+            return Err(Error::config("[sweep]", why));
+        }
+    }
+    Ok(())
 }
 
 /// Every one of `all` with every one of `choices`.

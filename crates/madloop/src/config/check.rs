@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::names::did_you_mean;
+use super::values::check_value;
 use crate::{Error, Result};
 
 /// Checks every key of `table` and every choice among words against `schema`.
@@ -31,16 +32,48 @@ fn check_table(table: &toml::Table, schema: &Value, root: &Value, place: &str, p
             let here = if prefix.is_empty() { "the top level".to_owned() } else { format!("[{prefix}]") };
             return Err(Error::config(
                 place,
-                format!("unknown key {path}{}; {here} knows {}", did_you_mean(key, names()), all.join(", ")),
+                format!(
+                    "unknown key {path}{}; {here} knows {}{}",
+                    did_you_mean(key, names()),
+                    all.join(", "),
+                    elsewhere(schema, root, key)
+                ),
             ));
         };
         match value {
-            toml::Value::Table(inner) => check_table(inner, schema, root, place, &path)?,
-            toml::Value::String(word) => check_word(word, schema, root, place, &path)?,
-            _ => {}
+            toml::Value::Table(inner) if has_keys(schema, root) => check_table(inner, schema, root, place, &path)?,
+            _ => check_value(value, schema, root, place, &path)?,
         }
     }
     Ok(())
+}
+
+/// Whether the schema is that of a table: all else is a plain value.
+fn has_keys(schema: &Value, root: &Value) -> bool {
+    let schema = refers_to(schema, root).unwrap_or(schema);
+    let is_table = |schema: &Value| match schema.get("type") {
+        Some(Value::String(kind)) => kind == "object",
+        Some(Value::Array(kinds)) => kinds.iter().any(|kind| kind == "object"),
+        _ => false,
+    };
+    is_table(schema) || schema.get("oneOf").and_then(Value::as_array).is_some_and(|all| all.iter().any(is_table))
+}
+
+/// Names the other choices of a tagged table that know the key, such as the families that take an option.
+fn elsewhere(schema: &Value, root: &Value, key: &str) -> String {
+    let schema = refers_to(schema, root).unwrap_or(schema);
+    let mut takers: Vec<String> = Vec::new();
+    for branch in schema.get("oneOf").and_then(Value::as_array).into_iter().flatten() {
+        let Some(properties) = branch.get("properties").and_then(Value::as_object) else { continue };
+        if properties.contains_key(key) {
+            let tags = properties.iter().filter_map(|(tag, schema)| Some((tag, schema.get("const")?.as_str()?)));
+            takers.extend(tags.map(|(tag, name)| format!("{tag} = \"{name}\"")));
+        }
+    }
+    match takers.is_empty() {
+        true => String::new(),
+        false => format!("; {key} is an option of {}", takers.join(" and ")),
+    }
 }
 
 /// The schema itself and those that it refers to, with the one branch of a tagged choice that fits `table`.
@@ -68,48 +101,9 @@ fn fits(branch: &Value, table: &toml::Table) -> bool {
     })
 }
 
-fn refers_to<'a>(schema: &Value, root: &'a Value) -> Option<&'a Value> {
+pub(super) fn refers_to<'a>(schema: &Value, root: &'a Value) -> Option<&'a Value> {
     let name = schema.get("$ref")?.as_str()?.strip_prefix("#/$defs/")?;
     root.get("$defs")?.get(name)
-}
-
-/// A word where the schema allows only certain words.
-fn check_word(word: &str, schema: &Value, root: &Value, place: &str, path: &str) -> Result<()> {
-    let mut words = Vec::new();
-    if !collect_words(schema, root, &mut words) || words.is_empty() || words.iter().any(|known| known == word) {
-        return Ok(());
-    }
-    let why = format!(
-        "{path} is \"{word}\"{}; it must be {}",
-        did_you_mean(word, words.iter().map(String::as_str)),
-        words.join(", ")
-    );
-    Err(Error::config(place, why))
-}
-
-/// Collects the words that a schema allows; false when it allows any string.
-fn collect_words(schema: &Value, root: &Value, words: &mut Vec<String>) -> bool {
-    if let Some(target) = refers_to(schema, root) {
-        return collect_words(target, root, words);
-    }
-    if let Some(one) = schema.get("const") {
-        words.extend(one.as_str().map(str::to_owned));
-        return true;
-    }
-    if let Some(list) = schema.get("enum").and_then(Value::as_array) {
-        words.extend(list.iter().filter_map(Value::as_str).map(str::to_owned));
-        return true;
-    }
-    for key in ["oneOf", "anyOf"] {
-        if let Some(branches) = schema.get(key).and_then(Value::as_array) {
-            return branches.iter().all(|branch| collect_words(branch, root, words));
-        }
-    }
-    match schema.get("type") {
-        Some(Value::String(kind)) => kind != "string",
-        Some(Value::Array(kinds)) => !kinds.iter().any(|kind| kind == "string"),
-        _ => false,
-    }
 }
 
 /// Checks the tag of `[model]` and other tagged choices, whose words sit in the branches of the choice.

@@ -6,6 +6,7 @@ mod names;
 mod presets;
 mod raw;
 mod schema;
+mod values;
 
 pub use cells::{CellConfig, Swept};
 pub(crate) use names::did_you_mean;

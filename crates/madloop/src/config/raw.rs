@@ -8,8 +8,13 @@ use super::check::{check_names, check_tag};
 use super::names::did_you_mean;
 use super::presets::presets;
 use super::schema::json_schema;
-use super::{CellConfig, Experiment, Swept};
+use super::{Experiment, Swept};
 use crate::{Error, Result};
+
+/// Bytes of an experiment file.
+const MOST_BYTES: u64 = 1 << 20;
+/// Generations of one cell: each has its folder.
+const MOST_GENERATIONS: u32 = 1_000_000;
 
 /// How large an experiment is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,11 +57,19 @@ pub struct Overrides {
 /// Reads EXPERIMENT (a preset's name or a TOML file), applies the scale and the overrides, and expands the sweep.
 pub fn load(experiment: &str, overrides: &Overrides) -> Result<Swept> {
     let (place, text) = read(experiment)?;
-    let mut table: Table = text.parse().map_err(|error: toml::de::Error| Error::config(&place, error.to_string()))?;
+    let mut table: Table =
+        text.parse().map_err(|error: toml::de::Error| Error::config(&place, error.to_string().trim_end()))?;
+    let mut schema = json_schema();
+    schema["properties"]["scale"] = serde_json::json!({ "type": "string" });
+    let check = |table: &Table, place: &str| {
+        check_tag(table, &schema, "model", "family", place)?;
+        check_names(table, &schema, place)
+    };
+    check_scales(&table, &place, check)?;
     let scale = apply_scale(&mut table, overrides.scale, &place)?;
     let mut sweep = take_sweep(&mut table, &place)?;
     for setting in &overrides.set {
-        apply_set(&mut table, &mut sweep, setting)?;
+        apply_set(&mut table, &mut sweep, setting, check)?;
     }
     if let Some(seed) = overrides.seed {
         table.insert("seed".into(), Value::Integer(seed as i64));
@@ -66,17 +79,12 @@ pub fn load(experiment: &str, overrides: &Overrides) -> Result<Swept> {
     }
     table.insert("scale".into(), Value::String(scale.name().into()));
 
-    let mut schema = json_schema();
-    schema["properties"]["scale"] = serde_json::json!({ "type": "string" });
-    let check = |table: &Table, place: &str| {
-        check_tag(table, &schema, "model", "family", place)?;
-        check_names(table, &schema, place)
-    };
     check(&table, &place)?;
     let base = deserialize(&table, &place)?;
-    let cells = sweep.cells(&table, base.seed, |table, place_of_cell| {
-        check(table, place_of_cell)?;
-        deserialize(table, place_of_cell)
+    let cells = sweep.cells(&table, base.seed, |table, cell| {
+        let place = format!("{place}, {cell}");
+        check(table, &place)?;
+        deserialize(table, &place)
     })?;
     Ok(Swept { base, sweep, cells })
 }
@@ -88,13 +96,34 @@ fn read(experiment: &str) -> Result<(String, String)> {
     }
     let path = Path::new(experiment);
     if experiment.ends_with(".toml") || path.is_file() {
-        let text =
-            std::fs::read_to_string(path).map_err(Error::io("read", path, "give a preset's name or a TOML file"))?;
+        let remedy = "give a preset's name (`madloop list` shows them) or a TOML file";
+        let bytes = std::fs::metadata(path).map_err(Error::io("read", path, remedy))?.len();
+        if bytes > MOST_BYTES {
+            let why = format!("it has {bytes} bytes, and no experiment file is larger than {MOST_BYTES}");
+            return Err(Error::bad_file(path, why, remedy));
+        }
+        let text = std::fs::read_to_string(path).map_err(Error::io("read", path, remedy))?;
         return Ok((experiment.to_owned(), text));
     }
     let hint = did_you_mean(experiment, presets().iter().map(|preset| preset.name));
     let why = format!("there is no preset and no TOML file of this name{hint}; `madloop list` shows the presets");
     Err(Error::config(format!("experiment {experiment}"), why))
+}
+
+/// Checks the names in all `[scale.*]` tables, those of the scales that are not run included.
+fn check_scales(table: &Table, place: &str, check: impl Fn(&Table, &str) -> Result<()>) -> Result<()> {
+    let Some(Value::Table(scales)) = table.get("scale") else { return Ok(()) };
+    for (name, overrides) in scales {
+        let Value::Table(overrides) = overrides else { continue };
+        let place = format!("{place}, [scale.{name}]");
+        let mut table = table.clone();
+        table.remove("scale");
+        for (key, value) in flatten(overrides) {
+            insert(&mut table, &key, value).map_err(|why| Error::config(&place, why))?;
+        }
+        check(&table, &place)?;
+    }
+    Ok(())
 }
 
 /// Takes the `[scale.*]` tables out and merges the chosen one.
@@ -120,11 +149,16 @@ fn apply_scale(table: &mut Table, asked: Option<Scale>, place: &str) -> Result<S
             return Err(Error::config(place, format!("scale is {other}; it must be tables such as [scale.smoke]")));
         }
     };
-    if let Some(unknown) = scale.keys().find(|key| Scale::ALL.iter().all(|known| known.name() != *key)) {
-        return Err(Error::config(
-            place,
-            format!("[scale.{unknown}] is none of [scale.smoke], [scale.laptop], [scale.paper]"),
-        ));
+    for (name, overrides) in &scale {
+        if Scale::ALL.iter().all(|known| known.name() != name) {
+            let hint = did_you_mean(name, Scale::ALL.map(Scale::name));
+            let why = format!("[scale.{name}] is none of [scale.smoke], [scale.laptop], [scale.paper]{hint}");
+            return Err(Error::config(place, why));
+        }
+        if !overrides.is_table() {
+            let why = format!("scale.{name} is {overrides}; it must be a table of keys, such as [scale.{name}]");
+            return Err(Error::config(place, why));
+        }
     }
     let chosen = asked.unwrap_or(Scale::Laptop);
     match scale.get(chosen.name()) {
@@ -181,7 +215,12 @@ fn take_sweep(table: &mut Table, place: &str) -> Result<super::cells::Sweep> {
 }
 
 /// `KEY=VALUE`: a TOML literal, else a string.
-fn apply_set(table: &mut Table, sweep: &mut super::cells::Sweep, setting: &str) -> Result<()> {
+fn apply_set(
+    table: &mut Table,
+    sweep: &mut super::cells::Sweep,
+    setting: &str,
+    check: impl Fn(&Table, &str) -> Result<()>,
+) -> Result<()> {
     let place = format!("--set {setting}");
     let Some((key, value)) = setting.split_once('=') else {
         return Err(Error::config(place, "it must be KEY=VALUE, such as loop.lambda=0.8"));
@@ -191,13 +230,15 @@ fn apply_set(table: &mut Table, sweep: &mut super::cells::Sweep, setting: &str) 
         Ok(parsed) => parsed,
         Err(_) => {
             let quoted = Value::String(value.to_owned());
-            format!("{key} = {quoted}")
-                .parse()
-                .map_err(|error: toml::de::Error| Error::config(&place, error.to_string()))?
+            format!("{key} = {quoted}").parse().map_err(|error: toml::de::Error| {
+                let why =
+                    format!("\"{key}\" is no key ({}); it must be KEY=VALUE, such as loop.lambda=0.8", error.message());
+                Error::config(&place, why)
+            })?
         }
     };
     for (key, value) in flatten(&parsed) {
-        if key == "scale" {
+        if key == "scale" || key.starts_with("scale.") {
             return Err(Error::config(place, "choose the scale with --scale smoke|laptop|paper"));
         }
         match key.strip_prefix("sweep.") {
@@ -205,6 +246,7 @@ fn apply_set(table: &mut Table, sweep: &mut super::cells::Sweep, setting: &str) 
             None => {
                 sweep.fix(&key);
                 insert(table, &key, value).map_err(|why| Error::config(&place, why))?;
+                check(table, &place)?;
             }
         }
     }
@@ -216,10 +258,19 @@ fn deserialize(table: &Table, place: &str) -> Result<Experiment> {
         let path = error.path().to_string();
         let why = error.into_inner().to_string();
         let why = why.trim().trim_end_matches('.');
-        let expected_count = why.contains("expected u") && why.contains("`-");
-        let remedy = if expected_count { "; counts are whole numbers and cannot be negative" } else { "" };
-        let path = if path == "." { String::new() } else { format!("{path}: ") };
-        Error::config(place, format!("{path}{why}{remedy}"))
+        let path = if path == "." { String::new() } else { path };
+        let missing = why.strip_prefix("missing field `").and_then(|rest| rest.split_once('`'));
+        Error::config(
+            place,
+            match missing {
+                Some((key, _)) if path.is_empty() || path.ends_with(key) => {
+                    format!("{} is missing; set it", if path.is_empty() { key } else { &path })
+                }
+                Some((key, _)) => format!("{path}.{key} is missing; set it"),
+                None if path.is_empty() => why.to_owned(),
+                None => format!("{path}: {why}"),
+            },
+        )
     })?;
     validate(&experiment).map_err(|error| match error {
         Error::Config { place: key, why } => Error::config(place, format!("{key}: {why}")),
@@ -239,12 +290,20 @@ fn validate(experiment: &Experiment) -> Result<()> {
     if experiment.generations == 0 {
         return bad("generations", "0 generations leave nothing to run; ask for at least 1".into());
     }
+    if experiment.generations > MOST_GENERATIONS {
+        let why = format!("{} generations are more than the {MOST_GENERATIONS} of a cell", experiment.generations);
+        return bad("generations", why);
+    }
+    experiment.data.check()?;
     let plan = experiment.plan.resolve()?;
     plan.check(None, u64::from(experiment.generations))?;
     experiment.model.trainer()?;
     let score = &experiment.score;
     if score.k == 0 {
         return bad("score.k", "0 neighbours define no neighbourhood; use at least 1 (the paper's is 5)".into());
+    }
+    if u32::try_from(score.k).is_err() {
+        return bad("score.k", format!("{} neighbours are more than any set has; the paper's is 5", score.k));
     }
     if score.n == Some(0) {
         return bad("score.n", "0 samples cannot be scored; leave it out or ask for at least 2".into());
@@ -263,16 +322,4 @@ fn validate(experiment: &Experiment) -> Result<()> {
         return bad("store.commit_seconds", format!("{seconds} must be from 0 to 3600"));
     }
     Ok(())
-}
-
-/// The cells of a swept experiment must differ in name.
-pub(crate) fn check_distinct(cells: &[CellConfig]) -> Result<()> {
-    let mut names: Vec<&str> = cells.iter().map(|cell| cell.name.as_str()).collect();
-    names.sort_unstable();
-    match names.windows(2).find(|pair| pair[0] == pair[1]) {
-        None => Ok(()),
-        Some(pair) => {
-            Err(Error::config("[sweep]", format!("the cell {} is asked for twice; remove the repeated value", pair[0])))
-        }
-    }
 }

@@ -228,7 +228,7 @@ pub(crate) fn check_finite(path: &Path, values: &[f32], dim: usize) -> Result<()
     let Some(at) = values.iter().position(|value| !value.is_finite()) else { return Ok(()) };
     Err(Error::bad_file(
         path,
-        format!("row {}, column {} is {}", at / dim, at % dim, values[at]),
+        format!("row {}, column {} is {} (counted from 0)", at / dim, at % dim, values[at]),
         "every value must be finite (in f32, whose largest is 3.4e38); repair or remove the row",
     ))
 }

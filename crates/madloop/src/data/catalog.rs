@@ -223,7 +223,7 @@ pub fn info(name: &str, dirs: &DataDir) -> Result<Entry> {
 /// The error of a name that no set has.
 pub(crate) fn unknown(name: &str) -> Error {
     let names: Vec<&str> = DataSource::ALL.into_iter().map(DataSource::name).filter(|&name| name != "path").collect();
-    let near = names.iter().max_by(|a, b| strsim::jaro(name, a).total_cmp(&strsim::jaro(name, b)));
+    let near = crate::config::nearest(name, names.iter().copied());
     let near = near.map_or(String::new(), |near| format!("did you mean {near:?}? "));
     Error::Setting {
         key: format!("data set {name:?}"),

@@ -57,7 +57,7 @@ pub(crate) fn load(path: &Path) -> Result<Loaded> {
         }
         for (column, field) in record.iter().enumerate() {
             let value = number(field).ok_or_else(|| {
-                let why = format!("line {line}, column {column} is {field:?}, which is no number");
+                let why = format!("line {line}, column {} is {field:?}, which is no number", column + 1);
                 Error::bad_file(path, why, "give numbers alone; only the first row may be a header")
             })?;
             if Some(column) == label_column {
@@ -108,7 +108,7 @@ mod tests {
             ("", "0 rows"),
             ("a,b\n", "0 rows"),
             ("1,2\n3\n", "line 2 has 1 columns, the lines before 2"),
-            ("1,2\n3,x\n", "line 2, column 1 is \"x\""),
+            ("1,2\n3,x\n", "line 2, column 2 is \"x\""),
             ("1,2\n3,nan\n", "row 1, column 1 is NaN"),
             ("1,2\n1e99,3\n", "row 1, column 0 is inf"),
             ("class,a\n1.5,2\n", "label of row 0 is 1.5"),

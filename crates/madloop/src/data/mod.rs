@@ -33,6 +33,7 @@ mod set;
 mod sources;
 mod split;
 
+pub(crate) use archive::zip_error;
 pub use catalog::{DataDir, Entry, Presence, info, list};
 pub use config::{DataConfig, DataSource};
 pub use download::get;

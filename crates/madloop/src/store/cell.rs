@@ -22,7 +22,6 @@ const TIMING: &str = "timing.json";
 const PICTURE: &str = "grid.png";
 const MODEL: &str = "model";
 const SCRATCH: &str = "scratch";
-const DELETE_GENERATION: &str = "delete this generation's folder and run again";
 
 /// A generation that is on disk.
 pub type Committed<'a> = &'a (dyn Fn(&Record, &Timing) + Sync);
@@ -264,7 +263,7 @@ impl<'a> CellStore<'a> {
             let folder = generation_folder(&self.folder, t);
             let model = trainer
                 .load(&FolderBlobs::new(folder.join(MODEL)))
-                .map_err(|error| Error::bad_file(folder.join(MODEL), error.to_string(), DELETE_GENERATION))?;
+                .map_err(|error| Error::bad_file(folder.join(MODEL), error.to_string(), DAMAGED))?;
             state.models.insert(t, model);
         }
         for t in plan.needed_draws(last) {
@@ -373,14 +372,16 @@ pub(crate) fn generations(cell: &Path) -> Result<Vec<u32>> {
     Ok(numbered(cell)?.into_iter().zip(0..).take_while(|(found, expected)| found == expected).map(|(t, _)| t).collect())
 }
 
+/// Remedy for a generation that cannot be read.
+pub(super) const DAMAGED: &str = "delete the folder of its cell and run again";
+
 /// Record and timing of a generation's folder.
 pub(crate) fn read_generation(folder: &Path) -> Result<(Record, Timing)> {
     let read = |name: &str| {
         let path = folder.join(name);
-        fs::read_to_string(&path).map_err(Error::io("read", &path, DELETE_GENERATION))
+        fs::read_to_string(&path).map_err(Error::io("read", &path, DAMAGED))
     };
-    let damaged =
-        |name: &str, error: serde_json::Error| Error::bad_file(folder.join(name), error.to_string(), DELETE_GENERATION);
+    let damaged = |name: &str, error: serde_json::Error| Error::bad_file(folder.join(name), error.to_string(), DAMAGED);
     let record = serde_json::from_str(&read(RECORD)?).map_err(|error| damaged(RECORD, error))?;
     let timing = serde_json::from_str(&read(TIMING)?).map_err(|error| damaged(TIMING, error))?;
     Ok((record, timing))

@@ -10,17 +10,26 @@ use madloop_core::Blobs;
 use crate::{Error, Result};
 
 /// Remedy for output that cannot be written.
-pub(crate) const CHECK_OUTPUT: &str = "check the folder's permissions and free space, or choose another with --out";
+pub(crate) const CHECK_OUTPUT: &str = "check the folder's permissions and free space, or choose another";
 
 /// Replaces a file in one step: written beside, made durable, renamed.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    if path.is_dir() {
+        return Err(Error::bad_file(path, "it is a folder", "give the name of a file"));
+    }
     loop {
         let (beside, mut file) = unused_beside(path, |beside| File::create_new(beside))?;
-        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(Error::io("write", &beside, CHECK_OUTPUT))?;
-        match fs::rename(&beside, path) {
-            // A run that began took the file for a leftover; it does so once.
-            Err(error) if error.kind() == ErrorKind::NotFound && !beside.exists() => {}
-            renamed => return renamed.map_err(Error::io("replace", path, CHECK_OUTPUT)),
+        let written = file.write_all(bytes).and_then(|()| file.sync_all());
+        let renamed =
+            written.map_err(Error::io("write", path, CHECK_OUTPUT)).and_then(|()| match fs::rename(&beside, path) {
+                // A run that began took the file for a leftover; it does so once.
+                Err(error) if error.kind() == ErrorKind::NotFound && !beside.exists() => Ok(false),
+                renamed => renamed.map(|()| true).map_err(Error::io("replace", path, CHECK_OUTPUT)),
+            });
+        match renamed {
+            Ok(false) => {}
+            // Nothing half-written stays, such as on a full disk.
+            renamed => return renamed.map(|_| ()).inspect_err(|_| drop(fs::remove_file(&beside))),
         }
     }
 }
@@ -41,7 +50,8 @@ fn unused_beside<T>(path: &Path, make: impl Fn(&Path) -> io::Result<T>) -> Resul
         match make(&beside) {
             Ok(made) => return Ok((beside, made)),
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(Error::io("create", &beside, CHECK_OUTPUT)(error)),
+            // The error names what it is to become.
+            Err(error) => return Err(Error::io("create", path, CHECK_OUTPUT)(error)),
         }
     }
 }

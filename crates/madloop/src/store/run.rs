@@ -9,7 +9,7 @@ use madloop_core::{Record, Timing};
 use serde_json::Value;
 use toml::Table;
 
-use super::cell::{generation_folder, generations, read_generation, read_picture};
+use super::cell::{DAMAGED, generation_folder, generations, read_generation, read_picture};
 use super::files::{self, CHECK_OUTPUT, write_atomically};
 use crate::config::Swept;
 use crate::{Error, Result};
@@ -128,7 +128,7 @@ impl RunDir {
             let folder = self.cell(&cell);
             for generation in generations(&folder)? {
                 let path = generation_folder(&folder, generation).join("record.json");
-                text += &fs::read_to_string(&path).map_err(Error::io("read", &path, CHECK_OUTPUT))?;
+                text += &fs::read_to_string(&path).map_err(Error::io("read", &path, DAMAGED))?;
             }
         }
         write_atomically(&self.path.join(RECORDS), text.as_bytes())
@@ -156,8 +156,9 @@ impl RunDir {
     fn check_same(&self, resolved: &str) -> Result<()> {
         let path = self.path.join(EXPERIMENT);
         let parse = |text: &str| {
-            text.parse::<Table>()
-                .map_err(|error| Error::bad_file(&path, error.to_string(), "choose another folder with --out"))
+            text.parse::<Table>().map_err(|error| {
+                Error::bad_file(&path, error.to_string().trim_end(), "choose another folder with --out")
+            })
         };
         let (there, here) = (parse(&self.experiment()?)?, parse(resolved)?);
         let swept: Vec<String> = [&there, &here].into_iter().flat_map(swept_keys).collect();

@@ -12,7 +12,7 @@ use crate::{Error, Result};
 
 pub(crate) const SAMPLES: &str = "samples.npy";
 pub(crate) const LABELS: &str = "labels.npy";
-const REMEDY: &str = "delete this generation's folder and run again";
+const REMEDY: &str = "delete the folder of its cell and run again";
 
 /// Writes `[n, d]`, `[n, h, w]` or `[n, h, w, c]` values, and labels `[n]` if there are any.
 pub(crate) fn write(folder: &Path, samples: &Samples) -> Result<()> {

@@ -91,7 +91,7 @@ fn a_damaged_model_is_named() {
     let model = folder.path().join("gen-0010/model/model.safetensors");
     fs::write(&model, "no model").unwrap();
     let error = setting.run(&mut setting.open(folder.path(), 0.0, &|_, _| {}, &Silent)).unwrap_err().to_string();
-    assert!(error.contains("gen-0010") && error.contains("delete this generation's folder and run again"), "{error}");
+    assert!(error.contains("gen-0010") && error.contains("delete the folder of its cell and run again"), "{error}");
     // The advice helps.
     fs::remove_dir_all(folder.path().join("gen-0010")).unwrap();
     setting.finish(folder.path(), 0.0);

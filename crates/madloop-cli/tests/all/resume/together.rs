@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::common::{Chance, Lab, assert_same, digits, text};
+use super::common::{Chance, Lab, assert_same, digits, text};
 
 const WORKERS: [&str; 4] = ["--jobs", "2", "--threads", "1"];
 

@@ -1,6 +1,6 @@
 //! Threads and jobs change how long a run takes, not what comes out.
 
-use crate::common::{Lab, REPORT, assert_same};
+use super::common::{Lab, REPORT, assert_same};
 
 #[test]
 fn threads_and_jobs_change_nothing() {

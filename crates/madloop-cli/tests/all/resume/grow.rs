@@ -1,6 +1,6 @@
 //! A run that grows: more generations, seeds and swept values.
 
-use crate::common::{Lab, REPORT, assert_same, digits};
+use super::common::{Lab, REPORT, assert_same, digits};
 
 const PLANS: [&str; 4] = ["", "history = 3", "history = \"all\"", "pool = \"accumulate\""];
 

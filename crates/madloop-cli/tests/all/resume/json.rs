@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::common::{Lab, digits, text};
+use super::common::{Lab, digits, text};
 
 /// (cell, generation) of each line, and the lines without times, in the order of records.jsonl.
 fn parse(stdout: &str) -> (Vec<(String, u64)>, Vec<String>) {

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::common::{Lab, assert_same, digits, text};
+use super::common::{Lab, assert_same, digits, text};
 
 /// Sends a signal once a few generations are on disk; returns how the run ended and what it said.
 fn stop(lab: &Lab, name: &str, signal: Signal) -> (ExitStatus, String) {

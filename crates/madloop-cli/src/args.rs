@@ -128,10 +128,10 @@ pub(crate) struct ImageArgs {
 pub(crate) struct ScoreArgs {
     /// The real set: .npy, .npz, .safetensors, IDX, .csv, a folder, .zip or .tar of images
     #[arg(long, value_name = "A")]
-    pub(crate) real: PathBuf,
+    pub(crate) real: Option<PathBuf>,
     /// The generated set, of the same kinds
     #[arg(long = "gen", value_name = "B")]
-    pub(crate) generated: PathBuf,
+    pub(crate) generated: Option<PathBuf>,
     /// Feature map: none for vectors, pixels for images [default: whichever fits]
     #[arg(long, value_name = "NAME")]
     pub(crate) features: Option<String>,

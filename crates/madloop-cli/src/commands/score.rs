@@ -18,9 +18,12 @@ pub(crate) fn score(args: &ScoreArgs) -> anyhow::Result<()> {
         None | Some("none" | "pixels") => {}
         Some(other) => bail!("--features {other}: this version has none (vectors as they are) and pixels"),
     }
+    let (Some(real), Some(generated)) = (&args.real, &args.generated) else {
+        bail!("score compares two sets: give both --real A and --gen B (or --metrics list, to describe the metrics)");
+    };
     let metrics = if args.metrics.iter().any(|name| name == "all") { feature_metrics() } else { args.metrics.clone() };
     let options = Options { metrics, k: args.k, n: args.n, seed: args.seed, features: args.features.clone() };
-    let result = compare(&args.real, &args.generated, &read_options(&args.images)?, &options)?;
+    let result = compare(real, generated, &read_options(&args.images)?, &options)?;
     if args.json {
         output::line(&serde_json::to_string_pretty(&json(&result))?);
     } else {

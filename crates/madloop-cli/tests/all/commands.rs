@@ -75,6 +75,7 @@ fn two_sets_are_scored_and_their_statistics_agree() {
         std::fs::read(at("again.npz")).unwrap()
     });
     assert!(stdout(folder.path(), &["score", "--real", "a.csv", "--gen", "b.csv"]).contains("recall"));
+    assert!(stdout(folder.path(), &["score", "--metrics", "list"]).contains("diversity"));
 }
 
 #[test]

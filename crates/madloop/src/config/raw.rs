@@ -311,6 +311,10 @@ fn validate(experiment: &Experiment) -> Result<()> {
     if score.every == 0 {
         return bad("score.every", "0 is no step; use 1 to score every generation".into());
     }
+    if let Some(at) = score.at.as_ref().filter(|at| !at.iter().any(|t| (1..=experiment.generations).contains(t))) {
+        let why = format!("{at:?} names no generation from 1 to {}; leave it out to score every one", experiment.generations);
+        return bad("score.at", why);
+    }
     if let Some(lambda) = score.lambda {
         madloop_core::SamplingBias::new(lambda).map_err(|error| Error::config("score.lambda", error.to_string()))?;
     }

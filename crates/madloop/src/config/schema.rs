@@ -235,7 +235,7 @@ pub struct ScoreConfig {
     pub n: Option<u64>,
     /// Neighbours of precision, recall, density and coverage.
     pub k: usize,
-    /// Metrics by name (`madloop score --help` lists them); by default those that suit the data.
+    /// Metrics by name (`madloop score --metrics list` describes them); by default those that suit the data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Vec<String>>,
     /// Every so many generations are scored (and the last).

@@ -4,12 +4,15 @@ use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use madloop::report::{MetricInfo, SummaryRow, summary};
 use madloop_core::Record;
 
-/// One row a setting, one column a metric: its value at the first and the last generation, means over seeds.
-pub(crate) fn of_records(records: &[Record], metrics: &[MetricInfo]) -> Table {
+/// One row a setting, one column a metric: its value at the first and the last generation, means over seeds. Returns the table
+/// and the number of metrics for which there was no room.
+pub(crate) fn of_records(records: &[Record], metrics: &[MetricInfo]) -> (Table, usize) {
     const MOST: usize = 6;
     let rows = summary(records);
     let known = |info: &&MetricInfo| rows.iter().any(|row| row.metric == info.name && row.last.is_some());
-    let shown: Vec<&MetricInfo> = metrics.iter().filter(known).take(MOST).collect();
+    let mut shown: Vec<&MetricInfo> = metrics.iter().filter(known).collect();
+    let hidden = shown.len().saturating_sub(MOST);
+    shown.truncate(MOST);
     let mut settings: Vec<&str> = Vec::new();
     for row in &rows {
         if !settings.contains(&row.setting.as_str()) {
@@ -33,7 +36,7 @@ pub(crate) fn of_records(records: &[Record], metrics: &[MetricInfo]) -> Table {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    table
+    (table, hidden)
 }
 
 fn change(row: &SummaryRow) -> String {

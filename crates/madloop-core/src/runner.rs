@@ -120,7 +120,7 @@ fn generation(
 
     stage(Stage::Sample);
     let clock = Stopwatch::new();
-    let scored = cell.schedule.is_due(t, cell.generations);
+    let scored = cell.schedule.is_due(t);
     let n_score = if scored { parts.evaluator.rows() } else { 0 };
     let lambda = cell.plan.lambda;
     let score_lambda = parts.evaluator.lambda().unwrap_or(lambda);

@@ -74,8 +74,8 @@ pub static CATALOG: [Metric; 15] = [
         of: Of::Features,
         minimum_n: "n >= 2 in both sets",
         reference: "Binkowski et al. 2018, arXiv:1801.01401",
-        what: "Unbiased squared maximum mean discrepancy with a cubic kernel, mean over 100 subsets of 1000; \
-               scatters around 0, also below, for equal distributions.",
+        what: "Unbiased squared maximum mean discrepancy with a cubic kernel, mean over 100 subsets of 1000 \
+               (over all pairs when n <= 1000); scatters around 0, also below, for equal distributions.",
     },
     Metric {
         name: "kid_std",

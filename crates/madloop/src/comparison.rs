@@ -131,11 +131,21 @@ pub fn compare(real: &Path, generated: &Path, read: &ReadOptions, options: &Opti
         "k": options.k,
         "inside": "<=",
         "ddof": 1,
-        "kid": { "subsets": madloop_metrics::KID_SUBSETS, "subset_size": madloop_metrics::KID_SUBSET_SIZE },
+        "kid": kid_subsets(rows),
         "sliced_w2": { "projections": madloop_metrics::SLICED_PROJECTIONS, "p": 2 },
         "seed": options.seed,
     });
     Ok(Comparison { scores, provenance })
+}
+
+/// How KID was sampled: 100 subsets of 1000, or all pairs of small sets.
+fn kid_subsets(rows: [Option<usize>; 2]) -> Value {
+    match rows.into_iter().flatten().min() {
+        Some(n) if n > madloop_metrics::KID_SUBSET_SIZE => {
+            json!({ "subsets": madloop_metrics::KID_SUBSETS, "subset_size": madloop_metrics::KID_SUBSET_SIZE })
+        }
+        _ => json!({ "subsets": 1, "subset_size": "all" }),
+    }
 }
 
 fn features_for(options: &Options, set: &Samples) -> Result<Values> {

@@ -16,7 +16,7 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    /// What one cell costs from generation `from` on, at `rate` floating-point operations a second.
+    /// What all generations of one cell cost, at `rate` floating-point operations a second.
     pub(crate) fn of_cell(
         cell: &CellConfig,
         plan: &Loop,
@@ -27,15 +27,13 @@ impl Estimate {
     ) -> Self {
         let config = &cell.config;
         let n_score = madloop_core::Evaluator::rows(evaluator) as f64;
-        let scored = f64::from(
-            (1..=config.generations).filter(|&t| config.score.schedule().is_due(t, config.generations)).count() as u32,
-        );
+        let scored = f64::from((1..=config.generations).filter(|&t| config.score.schedule().is_due(t)).count() as u32);
         let scoring = scoring_cost(&metrics_of(config), n_score, evaluator.dim() as f64);
         let (mut work, mut kept) = ((scored + 1.0) * scoring, 0.0);
         for t in 1..=config.generations {
             let rows = rows_of(plan, t);
             let cost = trainer.cost(rows, shape);
-            let is_scored = config.score.schedule().is_due(t, config.generations);
+            let is_scored = config.score.schedule().is_due(t);
             let drawn = (plan.n_synthetic as f64).max(if is_scored { n_score } else { 0.0 });
             work += cost.train + drawn * cost.sample_row;
             let needed = plan.needed_models(config.generations).contains(&t)
@@ -46,6 +44,11 @@ impl Estimate {
             kept += 8192.0;
         }
         Self { core_seconds: work / rate + 0.001 * f64::from(config.generations), disk_bytes: kept }
+    }
+
+    /// This share of it.
+    pub(crate) fn times(self, share: f64) -> Self {
+        Self { core_seconds: share * self.core_seconds, disk_bytes: share * self.disk_bytes }
     }
 
     pub(crate) fn plus(self, other: Self) -> Self {
@@ -149,14 +152,14 @@ pub(crate) fn keep_in_words(keep: KeepConfig) -> String {
     }
 }
 
-/// `3 s`, `4 min`, `2.5 h`, `3 days`.
+/// `under a second`, `about 3 s`, `about 4 min`, `about 2.5 h`, `about 3 days`.
 pub fn seconds_in_words(seconds: f64) -> String {
     match seconds {
         s if s < 1.0 => "under a second".into(),
-        s if s < 90.0 => format!("{s:.0} s"),
-        s if s < 5400.0 => format!("{:.0} min", s / 60.0),
-        s if s < 172_800.0 => format!("{:.1} h", s / 3600.0),
-        s => format!("{:.0} days", s / 86_400.0),
+        s if s < 90.0 => format!("about {s:.0} s"),
+        s if s < 5400.0 => format!("about {:.0} min", s / 60.0),
+        s if s < 172_800.0 => format!("about {:.1} h", s / 3600.0),
+        s => format!("about {:.0} days", s / 86_400.0),
     }
 }
 
@@ -178,8 +181,8 @@ mod tests {
     #[test]
     fn quantities_read_well() {
         assert_eq!(seconds_in_words(0.2), "under a second");
-        assert_eq!(seconds_in_words(45.4), "45 s");
-        assert_eq!(seconds_in_words(9000.0), "2.5 h");
+        assert_eq!(seconds_in_words(45.4), "about 45 s");
+        assert_eq!(seconds_in_words(9000.0), "about 2.5 h");
         assert_eq!(bytes_in_words(999.0), "999 B");
         assert_eq!(bytes_in_words(3_400_000.0), "3.4 MB");
         assert_eq!(bytes_in_words(4.2e13), "42 TB");

@@ -155,7 +155,13 @@ impl SetEvaluator {
     }
 
     fn score_model(&self, name: &str, model: Option<&dyn Generator>) -> Result<f64, String> {
-        let model = model.ok_or("generation 0 is real data and has no model")?;
+        let model = match (model, self.known) {
+            (Some(model), _) => model,
+            // Generation 0: the real distribution itself.
+            (None, Some(Known::StandardGaussian { .. })) if name == "model_w2_sq" => return Ok(0.0),
+            (None, Some(Known::StandardGaussian { dim })) => return Ok(dim as f64),
+            (None, _) => return Err("generation 0 is real data and has no model".into()),
+        };
         let gaussian = model.gaussian().ok_or("the model is not one Gaussian")?;
         if name == "model_trace_cov" {
             return madloop_metrics::trace(&gaussian.covariance, gaussian.mean.len())

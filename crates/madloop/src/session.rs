@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use madloop_core::{
-    Cancel, Cell, CellEnd, ClassSchedule, FirstGeneration, Loop, Observer, Parts, Real, RealPool, Record, Seeds, Stopwatch,
-    Trainer, run_cell,
+    Cancel, Cell, CellEnd, ClassSchedule, FirstGeneration, Loop, Observer, Parts, Real, RealPool, Record, Seeds,
+    Stopwatch, Trainer, run_cell,
 };
 use serde_json::{Value, json};
 
@@ -42,7 +42,6 @@ pub struct Session {
     cells: Vec<Prepared>,
     provenance: Value,
     workers: Workers,
-    estimate: Estimate,
 }
 
 struct Prepared {
@@ -51,6 +50,8 @@ struct Prepared {
     trainer: Box<dyn Trainer>,
     evaluator: Arc<SetEvaluator>,
     data: Arc<DataSet>,
+    /// What the cell costs from its first generation on.
+    estimate: Estimate,
 }
 
 /// Rewrites records.jsonl as cells finish, in at most a twentieth of the time: a rewrite reads every record of the run.
@@ -93,6 +94,7 @@ impl Session {
         let pool = pool(workers.threads.max(workers.jobs))?;
         let (mut sets, mut evaluators, mut firsts) =
             (Shared(BTreeMap::new()), Shared(BTreeMap::new()), Shared(BTreeMap::new()));
+        let rate = machine_rate();
         let mut cells = Vec::new();
         for config in &swept.cells {
             let experiment = &config.config;
@@ -113,30 +115,47 @@ impl Session {
                 template: template(config, &evaluator),
                 first,
             };
-            cells.push(Prepared { config: config.clone(), cell, trainer, evaluator, data });
+            let shape = data.real.shape();
+            let estimate = Estimate::of_cell(config, &cell.plan, trainer.as_ref(), &evaluator, shape, rate);
+            cells.push(Prepared { config: config.clone(), cell, trainer, evaluator, data, estimate });
         }
         let mut provenance = provenance::machine(workers.threads, workers.jobs);
         provenance["data"] = sets.0.values().map(|set| provenance::data(set)).collect();
-        let rate = machine_rate();
-        let estimate = |prepared: &Prepared| {
-            let Prepared { config, cell, trainer, evaluator, data } = prepared;
-            Estimate::of_cell(config, &cell.plan, trainer.as_ref(), evaluator, data.real.shape(), rate)
-        };
-        let estimate = cells.iter().map(estimate).fold(Estimate::default(), Estimate::plus);
-        Ok(Self { swept, cells, provenance, workers, estimate })
+        Ok(Self { swept, cells, provenance, workers })
     }
 
-    /// What the run will cost and keep, in a sentence.
-    pub fn forecast(&self) -> String {
+    /// What is left to run in `out`: its cost, and the number of generations.
+    fn left(&self, out: &Path) -> (Estimate, usize) {
+        let mut left = (Estimate::default(), 0);
+        for prepared in &self.cells {
+            let all = prepared.cell.generations as usize;
+            let missing = all - RunDir::done(out, &prepared.cell.name).min(all);
+            left.0 = left.0.plus(prepared.estimate.times(missing as f64 / all as f64));
+            left.1 += missing;
+        }
+        left
+    }
+
+    /// What the run into `out` will cost and keep, in a sentence.
+    pub fn forecast(&self, out: &Path) -> String {
         let cores = (self.workers.jobs * self.workers.threads) as f64;
         let cells = self.cells.len();
-        format!(
-            "{cells} {} of {} generations: about {} on {cores:.0} {}, {} of disk; keeps {}",
+        let (estimate, missing) = self.left(out);
+        let what = format!(
+            "{cells} {} of {} generations",
             if cells == 1 { "cell" } else { "cells" },
-            self.swept.base.generations,
-            seconds_in_words(self.estimate.core_seconds / cores),
+            self.swept.base.generations
+        );
+        if missing == 0 {
+            return format!("{what}: all of them are there");
+        }
+        let done = cells * self.swept.base.generations as usize - missing;
+        format!(
+            "{what}{}: {} on {cores:.0} {}, {} of disk; keeps {}",
+            if done > 0 { format!(", {done} of them there") } else { String::new() },
+            seconds_in_words(estimate.core_seconds / cores),
             if cores > 1.0 { "threads" } else { "thread" },
-            bytes_in_words(self.estimate.disk_bytes),
+            bytes_in_words(estimate.disk_bytes),
             keep_in_words(self.swept.base.store.keep),
         )
     }
@@ -162,9 +181,9 @@ impl Session {
         std::thread::scope(|scope| {
             let worker = || {
                 while let Some(prepared) = self.cells.get(next.fetch_add(1, Ordering::SeqCst)) {
-                    let result = self.run_one(prepared, &run, cancel, observer, on_commit).and_then(|_| {
-                        records.lock().unwrap_or_else(PoisonError::into_inner).rewrite(&run)
-                    });
+                    let result = self
+                        .run_one(prepared, &run, cancel, observer, on_commit)
+                        .and_then(|_| records.lock().unwrap_or_else(PoisonError::into_inner).rewrite(&run));
                     if let Err(error) = result {
                         let mut first = failure.lock().unwrap_or_else(PoisonError::into_inner);
                         first.get_or_insert(error);
@@ -195,7 +214,7 @@ impl Session {
         on_commit: Committed<'_>,
     ) -> Result<CellEnd> {
         cancel.check()?;
-        let Prepared { config, cell, trainer, evaluator, data } = prepared;
+        let Prepared { config, cell, trainer, evaluator, data, .. } = prepared;
         let store = &config.config.store;
         let folder: PathBuf = run.cell(&cell.name);
         let mut journal =
@@ -226,11 +245,12 @@ impl Session {
             Error::io("read the free space of", &at, "give another folder with --out")(error.into())
         })?;
         let available = stat.f_bavail as f64 * stat.f_frsize as f64;
-        if self.estimate.disk_bytes > available {
+        let needed = self.left(out).0.disk_bytes;
+        if needed > available {
             return Err(Error::NoSpace {
                 path: at,
                 available: bytes_in_words(available),
-                needed: bytes_in_words(self.estimate.disk_bytes),
+                needed: bytes_in_words(needed),
             });
         }
         Ok(())

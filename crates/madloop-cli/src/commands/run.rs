@@ -35,7 +35,7 @@ pub(crate) fn run(args: &RunArgs, signals: &Signals) -> anyhow::Result<()> {
     }
     let generations = swept.base.generations;
     let session = Session::prepare(swept, &DataDir::from_env(args.data_dir.data_dir.clone()), workers)?;
-    output::note(&format!("{} -> {}", session.forecast(), out.display()));
+    output::note(&format!("{} -> {}", session.forecast(&out), out.display()));
 
     let progress = Progress::new(session.n_cells(), generations);
     let json = args.json;
@@ -51,7 +51,14 @@ pub(crate) fn run(args: &RunArgs, signals: &Signals) -> anyhow::Result<()> {
     let view = view(&run)?;
     let (page, figures) = report_run(&run, &view)?;
     if !json {
-        output::line(&table::of_records(&view.records, &view.metrics).to_string());
+        let (table, hidden) = table::of_records(&view.records, &view.metrics);
+        output::line(&table.to_string());
+        if hidden > 0 {
+            output::note(&format!(
+                "{hidden} more {} in the report",
+                if hidden == 1 { "metric is" } else { "metrics are" }
+            ));
+        }
         output::line(&madloop::report::meaning(&view.records, &view.metrics));
     }
     for reason in outcomes(&view.records) {

@@ -62,32 +62,35 @@ impl<'a> Em<'a> {
         Self { points, n, d, options, scale: scale / d as f64 }
     }
 
-    /// Greedy k-means++, then EM until the likelihood rests, the steps are used up or a component becomes singular.
+    /// Greedy k-means++, then EM until the likelihood rests or the steps are used up. A component that becomes singular keeps
+    /// its parameters and its share of every sample from then on; the others go on with what is left.
     pub(crate) fn run<R: Rng>(&self, rng: &mut R) -> Mixture {
         let centres =
             greedy_k_means(self.points, self.n, self.d, self.options.components, self.options.candidates, rng);
         let k = centres.len();
-        let mut mixture = self.begin(&centres);
         let mut responsibilities = vec![0.0; self.n * k];
+        let mut mixture = self.begin(&centres, &mut responsibilities);
         let mut last = f64::NEG_INFINITY;
         for _ in 0..self.options.max_iterations {
-            let Some(components) = self.prepare(&mut mixture) else { break };
+            let components = self.prepare(&mut mixture);
+            if mixture.n_singular == k {
+                break;
+            }
             mixture.log_likelihood = self.expect(&mixture, &components, &mut responsibilities);
             self.maximise(&mut mixture, &responsibilities);
             if (mixture.log_likelihood - last).abs() < self.options.tolerance || !mixture.log_likelihood.is_finite() {
-                // Counts the singular components of the last step too.
-                self.prepare(&mut mixture);
                 break;
             }
             last = mixture.log_likelihood;
         }
+        // Counts the singular components of the last step too.
+        self.prepare(&mut mixture);
         mixture
     }
 
     /// Samples go to their nearest centre; every component begins with the pooled covariance within.
-    fn begin(&self, centres: &[usize]) -> Mixture {
+    fn begin(&self, centres: &[usize], hard: &mut [f64]) -> Mixture {
         let (k, d) = (centres.len(), self.d);
-        let mut hard = vec![0.0; self.n * k];
         for i in 0..self.n {
             let distance = |j: &usize| squared_distance(self.point(i), self.point(centres[*j]));
             let nearest = (0..k).min_by(|a, b| distance(a).total_cmp(&distance(b))).unwrap_or(0);
@@ -102,7 +105,7 @@ impl<'a> Em<'a> {
             n_singular: 0,
             n_used: k,
         };
-        self.maximise(&mut mixture, &hard);
+        self.maximise(&mut mixture, hard);
         let mut pooled = vec![0.0; p];
         for (weight, covariance) in mixture.weights.iter().zip(mixture.covariances.chunks_exact(p)) {
             pooled.iter_mut().zip(covariance).for_each(|(pooled, value)| *pooled += weight * value);
@@ -111,8 +114,8 @@ impl<'a> Em<'a> {
         mixture
     }
 
-    /// Factors all covariances (after the floor, if there is one); `None` if some are singular, with their number noted.
-    fn prepare(&self, mixture: &mut Mixture) -> Option<Vec<Component>> {
+    /// Factors all covariances; `None` for those that are singular, whose number is noted.
+    fn prepare(&self, mixture: &mut Mixture) -> Vec<Option<Component>> {
         let p = self.parameters();
         let least = SINGULAR * self.scale;
         let constant = -0.5 * self.d as f64 * (2.0 * std::f64::consts::PI).ln();
@@ -136,28 +139,36 @@ impl<'a> Em<'a> {
             })
             .collect();
         mixture.n_singular = components.iter().filter(|component| component.is_none()).count();
-        components.into_iter().collect()
+        components
     }
 
-    /// Responsibilities `[n, k]`; returns the mean log-likelihood.
-    fn expect(&self, mixture: &Mixture, components: &[Component], responsibilities: &mut [f64]) -> f64 {
+    /// Responsibilities `[n, k]` of the regular components for what the singular ones leave of each sample; returns the mean
+    /// log-likelihood of that.
+    fn expect(&self, mixture: &Mixture, components: &[Option<Component>], responsibilities: &mut [f64]) -> f64 {
         let k = components.len();
         let mut total = 0.0;
         let mut buffer = vec![0.0; self.d];
         for (i, row) in responsibilities.chunks_exact_mut(k).enumerate() {
             let x = self.point(i);
             let mut largest = f64::NEG_INFINITY;
+            let mut left = 1.0;
             for ((log, component), mean) in row.iter_mut().zip(components).zip(mixture.means.chunks_exact(self.d)) {
+                let Some(component) = component else {
+                    left -= *log;
+                    continue;
+                };
                 *log = component.constant - 0.5 * self.mahalanobis(component, x, mean, &mut buffer);
                 largest = largest.max(*log);
             }
             let mut sum = 0.0;
-            for value in row.iter_mut() {
+            let regular = |(_, component): &(&mut f64, &Option<Component>)| component.is_some();
+            for (value, _) in row.iter_mut().zip(components).filter(regular) {
                 *value = if *value < largest - NEGLIGIBLE { 0.0 } else { (*value - largest).exp() };
                 sum += *value;
             }
-            row.iter_mut().for_each(|value| *value /= sum);
-            total += largest + sum.ln();
+            let left = f64::max(left, 0.0);
+            row.iter_mut().zip(components).filter(regular).for_each(|(value, _)| *value *= left / sum);
+            total += left * (largest + sum.ln());
         }
         total / self.n as f64
     }

@@ -66,11 +66,14 @@ pub fn load(experiment: &str, overrides: &Overrides) -> Result<Swept> {
         check_names(table, &schema, place)
     };
     check_scales(&table, &place, check)?;
+    let folder = Path::new(experiment).parent().filter(|_| Path::new(experiment).is_file());
+    make_absolute(&mut table, folder.unwrap_or(Path::new("")))?;
     let scale = apply_scale(&mut table, overrides.scale, &place)?;
     let mut sweep = take_sweep(&mut table, &place)?;
     for setting in &overrides.set {
         apply_set(&mut table, &mut sweep, setting, check)?;
     }
+    make_absolute(&mut table, Path::new(""))?;
     if let Some(seed) = overrides.seed {
         table.insert("seed".into(), Value::Integer(seed as i64));
     }
@@ -108,6 +111,20 @@ fn read(experiment: &str) -> Result<(String, String)> {
     let hint = did_you_mean(experiment, presets().iter().map(|preset| preset.name));
     let why = format!("there is no preset and no TOML file of this name{hint}; `madloop list` shows the presets");
     Err(Error::config(format!("experiment {experiment}"), why))
+}
+
+/// Paths in a file are relative to the file, those of `--set` to the working folder; the resolved ones are absolute, so that a
+/// run finds its data from anywhere.
+fn make_absolute(table: &mut Table, base: &Path) -> Result<()> {
+    let Some(Value::Table(data)) = table.get_mut("data") else { return Ok(()) };
+    for key in ["path", "reference"] {
+        if let Some(Value::String(path)) = data.get_mut(key).filter(|path| path.as_str() != Some("")) {
+            let joined = base.join(&*path);
+            let absolute = std::path::absolute(&joined).map_err(Error::io("find", joined, "give an absolute path"))?;
+            *path = absolute.to_string_lossy().into_owned();
+        }
+    }
+    Ok(())
 }
 
 /// Checks the names in all `[scale.*]` tables, those of the scales that are not run included.
@@ -312,7 +329,8 @@ fn validate(experiment: &Experiment) -> Result<()> {
         return bad("score.every", "0 is no step; use 1 to score every generation".into());
     }
     if let Some(at) = score.at.as_ref().filter(|at| !at.iter().any(|t| (1..=experiment.generations).contains(t))) {
-        let why = format!("{at:?} names no generation from 1 to {}; leave it out to score every one", experiment.generations);
+        let why =
+            format!("{at:?} names no generation from 1 to {}; leave it out to score every one", experiment.generations);
         return bad("score.at", why);
     }
     if let Some(lambda) = score.lambda {

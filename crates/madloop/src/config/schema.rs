@@ -238,7 +238,7 @@ pub struct ScoreConfig {
     /// Metrics by name (`madloop score --metrics list` describes them); by default those that suit the data.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics: Option<Vec<String>>,
-    /// Every so many generations are scored (and the last).
+    /// Every so many generations are scored, beginning with the first.
     pub every: u32,
     /// These generations alone are scored, instead of `every`.
     #[serde(skip_serializing_if = "Option::is_none")]

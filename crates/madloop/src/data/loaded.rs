@@ -66,8 +66,7 @@ impl Loaded {
 
     /// The training pool and `n_reference` (at most all) held-back rows, each in the file's order.
     ///
-    /// Values in memory are rearranged in place, so no second copy is made; of a mapped file both parts are copied into
-    /// memory and the map is dropped.
+    /// Values are rearranged in place, so no second copy is made; a mapped file is read into memory first.
     pub(crate) fn split(mut self, n_reference: usize) -> Result<(Samples, Samples)> {
         let n = self.rows();
         let held_back = reference_rows(self.labels.as_deref(), n, n_reference);
@@ -79,11 +78,13 @@ impl Loaded {
         let n_pool = pool.len();
         let order: Vec<usize> = pool.into_iter().chain(held_back).collect();
         let dim = self.shape.len();
+        if let Buffer::Mapped(map) = &self.buffer {
+            let read = map.to_vec().map_err(Error::io("read", "the mapped file", "check that it is still there"))?;
+            self.buffer = Buffer::U8(read);
+        }
         match &mut self.buffer {
-            Buffer::Mapped(_) => {
-                let all = self.into_samples()?;
-                return Ok((all.select(&order[..n_pool]), all.select(&order[n_pool..])));
-            }
+            // Read into memory above.
+            Buffer::Mapped(_) => {}
             Buffer::U8(values) => rearrange(values, dim, &order),
             Buffer::F32(values) => rearrange(values, dim, &order),
         }

@@ -15,6 +15,7 @@ pub(crate) const CHECK_PATH: &str = "check that it exists and can be read";
 #[derive(Clone)]
 pub(crate) struct Mapped {
     map: Arc<memmap2::Mmap>,
+    file: Arc<File>,
     span: Range<usize>,
 }
 
@@ -26,14 +27,22 @@ impl Mapped {
         // are in use; one that does ends the process with SIGBUS, and no memory of ours is exposed.
         #[allow(unsafe_code)]
         let map = unsafe { memmap2::Mmap::map(&file) }.map_err(Error::io("map", path, CHECK_PATH))?;
-        Ok(Self { span: 0..map.len(), map: Arc::new(map) })
+        Ok(Self { span: 0..map.len(), map: Arc::new(map), file: Arc::new(file) })
     }
 
     /// Bytes `range` of this stretch (which must lie within it).
     pub(crate) fn slice(&self, range: Range<usize>) -> Self {
         let span = self.span.start + range.start..self.span.start + range.end;
         assert!(span.end <= self.span.end, "bytes {range:?} of {}", self.span.len());
-        Self { map: self.map.clone(), span }
+        Self { map: self.map.clone(), file: self.file.clone(), span }
+    }
+
+    /// A copy of the bytes, read from the file: pages of the map that are touched count as memory, those of a read do not.
+    pub(crate) fn to_vec(&self) -> io::Result<Vec<u8>> {
+        let mut bytes = vec![0; self.span.len()];
+        let (position, len) = (self.span.start as u64, self.map.len() as u64);
+        FileView { file: self.file.clone(), position, len }.read_exact(&mut bytes)?;
+        Ok(bytes)
     }
 }
 

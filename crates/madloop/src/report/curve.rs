@@ -21,7 +21,7 @@ pub(crate) struct Curve<'a> {
     pub(crate) baseline: Option<f64>,
     /// How much worse the last value is than the first.
     pub(crate) loss: f64,
-    /// Whether the change is more than rounding and, with several seeds, more than their spread.
+    /// Whether the change is more than rounding and, with several seeds, more than 3 standard errors.
     pub(crate) clear: bool,
     /// Whether the change is no more than rounding.
     pub(crate) small: bool,
@@ -48,10 +48,9 @@ impl<'a> Curve<'a> {
             "modes_kept" | "modes_hit" => 0.5,
             _ => 0.05 * first.mean.abs().max(last.mean.abs()),
         };
-        let apart = first.high < last.low || last.high < first.low;
         let lone = first.n_seeds == 1 && last.n_seeds == 1;
         let small = change == 0.0 || change.abs() < smallest;
-        let clear = !small && (lone || apart);
+        let clear = !small && (lone || is_clear(setting, metric));
         let third = points.len().div_ceil(3);
         let mean = |part: &[Point]| part.iter().map(|p| p.mean).sum::<f64>() / part.len() as f64;
         let (start, end) = (mean(&points[..third]), mean(&points[points.len() - third..]));
@@ -102,6 +101,20 @@ impl<'a> Curve<'a> {
         let Setting { kind, details, .. } = self.setting;
         if details.is_empty() { format!("the {kind} loop") } else { format!("the {kind} loop with {details}") }
     }
+}
+
+/// Whether a change is clear over several seeds: cells of one seed are paired, so it is the mean of their own changes against
+/// three of its standard errors.
+fn is_clear(setting: &Setting<'_>, metric: &str) -> bool {
+    let change = |values: Vec<(u32, f64)>| Some(values.last()?.1 - values.first()?.1);
+    let changes: Vec<f64> = setting.cells.iter().filter_map(|cell| change(cell.values(metric).collect())).collect();
+    let n = changes.len() as f64;
+    if n < 2.0 {
+        return false;
+    }
+    let mean = changes.iter().sum::<f64>() / n;
+    let variance = changes.iter().map(|change| (change - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    mean.abs() > 3.0 * (variance / n).sqrt()
 }
 
 /// The metric inside a sentence.

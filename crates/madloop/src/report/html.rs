@@ -155,6 +155,9 @@ fn facts(run: &RunView, settings: &[Setting<'_>]) -> String {
     if !models.is_empty() {
         facts.push(format!("model {models}"));
     }
+    if seeds.len() > 1 {
+        facts.push("lines: means over seeds, bands: least to largest seed".into());
+    }
     let features = each(&|r| r.features.clone());
     if !features.is_empty() {
         facts.push(format!("features {features}"));
@@ -335,7 +338,7 @@ mod tests {
         well_formed(&html(&[]));
         let page = html(&[RunView { name: "nothing yet".into(), ..RunView::default() }]);
         well_formed(&page);
-        assert!(page.contains("No generation has been scored yet"));
+        assert!(page.contains("No metric has a value yet"));
     }
 
     #[test]

@@ -22,7 +22,7 @@ pub fn meaning(records: &[Record], metrics: &[MetricInfo]) -> String {
     let directed = metrics.iter().filter(|info| info.direction != Direction::Neither);
     let Some(info) = preferred.chain(directed).chain(&metrics).find(scored) else {
         let outcomes = outcomes(&settings).map_or(String::new(), |text| format!(" {}.", sentence_case(&text)));
-        return format!("No generation has been scored yet, so there is nothing to compare.{outcomes}");
+        return format!("No metric has a value yet, so there is nothing to compare.{outcomes}");
     };
     let direction = direction(info);
     let curves: Vec<Curve<'_>> =
@@ -121,7 +121,7 @@ fn by_kind(curve: &Curve<'_>, worst: &Curve<'_>) -> String {
         return match curve.small {
             _ if a == b => format!("{who} held it at {b}{until}"),
             true => format!("{who} held it near {b} ({a} at first){until}"),
-            false => format!("{who} changed it by less than the seeds differ ({a} to {b}){until}"),
+            false => format!("{who} did not clearly change it ({a} to {b}){until}"),
         };
     }
     if curve.loss <= 0.0 {

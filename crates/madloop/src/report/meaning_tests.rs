@@ -99,7 +99,7 @@ fn sweeps_name_the_best_and_the_range() {
 
 #[test]
 fn missing_values_and_ends_are_said() {
-    assert!(meaning(&[], &[]).starts_with("No generation has been scored yet"));
+    assert!(meaning(&[], &[]).starts_with("No metric has a value yet"));
     let only = [record("fresh-data", 0, 0, &[("recall", 0.8)]), record("fresh-data", 0, 1, &[("recall", 0.7)])];
     let text = meaning(&only, &[]);
     assert!(text.starts_with("At generation 1 the recall is 0.70 (real data: 0.80)."), "{text}");

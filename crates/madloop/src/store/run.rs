@@ -57,13 +57,74 @@ impl RunDir {
             return Err(Error::bad_file(path, why, "choose another with --out"));
         }
         run.remove_leftovers()?;
+        let provenance = run.merged_provenance(provenance)?;
         // The experiment comes first: whatever else is in the folder of an interrupted run, it is there.
-        write_atomically(&path.join(EXPERIMENT), resolved.as_bytes())?;
+        if !run.covers(experiment)? {
+            write_atomically(&path.join(EXPERIMENT), resolved.as_bytes())?;
+        }
         files::make_folder(&path.join(CELLS))?;
-        let provenance = serde_json::to_string_pretty(provenance).map_err(madloop_core::Error::other)? + "\n";
+        let provenance = serde_json::to_string_pretty(&provenance).map_err(madloop_core::Error::other)? + "\n";
         write_atomically(&path.join(PROVENANCE), provenance.as_bytes())?;
         files::sync_folder(path)?;
         Ok(run)
+    }
+
+    /// Whether the run that is there has all cells of `experiment` and as many generations, so that its file need not change.
+    fn covers(&self, experiment: &Swept) -> Result<bool> {
+        if !self.path.join(EXPERIMENT).exists() {
+            return Ok(false);
+        }
+        let there: Option<Table> = self.experiment()?.parse().ok();
+        let generations = there.and_then(|there| there.get("generations")?.as_integer()).unwrap_or(0);
+        let has_cells = experiment.cells.iter().all(|cell| self.cell(&cell.name).is_dir());
+        Ok(has_cells && generations > i64::from(experiment.base.generations))
+    }
+
+    /// The provenance of this process, with that of earlier ones that differ: data sets by name, machines under `earlier`.
+    ///
+    /// # Errors
+    /// [`Error::OtherRun`] if a data set has changed since.
+    fn merged_provenance(&self, ours: &Value) -> Result<Value> {
+        let mut ours = ours.clone();
+        if !self.path.join(PROVENANCE).exists() {
+            return Ok(ours);
+        }
+        let mut theirs = self.provenance()?;
+        let sets = |value: &Value| value["data"].as_array().cloned().unwrap_or_default();
+        let (known, mut all) = (sets(&theirs), sets(&ours));
+        let mut differences = Vec::new();
+        for set in known {
+            match all.iter().find(|ours| ours["name"] == set["name"]) {
+                None => all.push(set),
+                Some(ours) => {
+                    let files = ours["sha256"].as_object().into_iter().flatten();
+                    differences.extend(files.filter(|(file, sum)| set["sha256"][file] != **sum).map(|(file, sum)| {
+                        format!("  data {}, {file}: sha256 {} there, {sum} here", set["name"], set["sha256"][file])
+                    }));
+                }
+            }
+        }
+        if !differences.is_empty() {
+            return Err(Error::OtherRun { path: self.path.clone(), difference: differences.join("\n") });
+        }
+        ours["data"] = all.into();
+        let mut earlier = theirs["earlier"].as_array().cloned().unwrap_or_default();
+        if let Some(theirs) = theirs.as_object_mut() {
+            theirs.retain(|key, _| key != "earlier" && key != "data");
+        }
+        let same = theirs.as_object().into_iter().flatten().all(|(key, value)| ours[key] == *value);
+        if !same && !earlier.contains(&theirs) {
+            earlier.push(theirs);
+        }
+        if !earlier.is_empty() {
+            ours["earlier"] = earlier.into();
+        }
+        Ok(ours)
+    }
+
+    /// Generations of a cell that are on disk.
+    pub(crate) fn done(path: &Path, cell: &str) -> usize {
+        generations(&path.join(CELLS).join(cell)).map_or(0, |all| all.len().saturating_sub(1))
     }
 
     /// Removes what interrupted processes left half-written. One that is at work writes its file again.

@@ -75,7 +75,7 @@ pub(crate) struct DataDirArg {
 pub(crate) struct RunArgs {
     #[command(flatten)]
     pub(crate) experiment: ExperimentArgs,
-    /// Folder of the run [default: runs/<name>-<scale>]
+    /// Folder of the run [default: runs/NAME-SCALE]
     #[arg(long, value_name = "DIR")]
     pub(crate) out: Option<PathBuf>,
     /// Device; the light model families run on the CPU

@@ -90,3 +90,14 @@ pub(crate) fn bytes_bar() -> ProgressBar {
     bar.set_style(style("{prefix} {bar:30.cyan} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left"));
     bar
 }
+
+/// A spinner while data are loaded and reference sets prepared.
+pub(crate) fn loading(name: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+    bar.set_style(style("{spinner} {msg}"));
+    bar.set_message(format!("{name}: loading data"));
+    if !bar.is_hidden() {
+        bar.enable_steady_tick(Duration::from_millis(200));
+    }
+    bar
+}

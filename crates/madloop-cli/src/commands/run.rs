@@ -11,7 +11,7 @@ use madloop_core::{Observer, Record, Timing};
 use super::overrides;
 use crate::args::RunArgs;
 use crate::output;
-use crate::progress::Progress;
+use crate::progress::{Progress, loading};
 use crate::signals::Signals;
 use crate::table;
 
@@ -34,7 +34,10 @@ pub(crate) fn run(args: &RunArgs, signals: &Signals) -> anyhow::Result<()> {
         );
     }
     let generations = swept.base.generations;
-    let session = Session::prepare(swept, &DataDir::from_env(args.data_dir.data_dir.clone()), workers)?;
+    let loading = loading(&swept.base.name);
+    let session = Session::prepare(swept, &DataDir::from_env(args.data_dir.data_dir.clone()), workers);
+    loading.finish_and_clear();
+    let session = session?;
     output::note(&format!("{} -> {}", session.forecast(&out), out.display()));
 
     let progress = Progress::new(session.n_cells(), generations);

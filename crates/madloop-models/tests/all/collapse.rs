@@ -99,3 +99,30 @@ fn the_floor_keeps_components_regular() {
         assert!((variance - 0.01).abs() < 5.0 * error, "{covariance:?}: {variance} +- {error}");
     }
 }
+
+#[test]
+fn a_singular_component_does_not_stop_the_others() {
+    // A point of 30 equal samples beside two Gaussians: the fit of the Gaussians must be what it is without the point.
+    let normals = StandardGaussian(2).draw(0..400, Stream::REAL, Seeds::new(6)).to_f32();
+    let place = |(i, row): (usize, &[f32])| [row[0] + if i % 2 == 0 { 0.0 } else { 20.0 }, 2.0 * row[1]];
+    let clouds: Vec<f32> = normals.chunks(2).enumerate().flat_map(place).collect();
+    let with_point: Vec<f32> = clouds.iter().copied().chain([-20.0, 5.0].repeat(30)).collect();
+    let fit = |components, values| {
+        let config = GmmConfig { components, ..GmmConfig::default() };
+        model(train_in(config.trainer().unwrap().as_ref(), &mix(Shape::vector(2), values), 1))
+    };
+    let ((alone, none), (beside, why)) = (fit(2, clouds), fit(3, with_point));
+    assert_eq!(none, None);
+    assert!(why.as_deref().unwrap().contains("1 of 3 components are singular"), "{why:?}");
+    let moments = |model: &dyn Generator| {
+        let samples = model.sample(0..60_000, SamplingBias::UNBIASED, Seeds::new(6).at(1)).unwrap().to_f32();
+        let near: Vec<&[f32]> = samples.chunks(2).filter(|row| row[0].abs() < 8.0).collect();
+        let of = |axis: usize| mean_and_error(&near.iter().map(|row| f64::from(row[axis])).collect::<Vec<_>>());
+        let n = near.len() as f64;
+        [of(0).0, of(0).1 * n.sqrt(), of(1).0, of(1).1 * n.sqrt()]
+    };
+    for (a, b) in moments(alone.as_ref()).into_iter().zip(moments(beside.as_ref())) {
+        // Both draws have about 28,000 samples there: 5 standard errors of a mean with sd 2 are 0.06.
+        assert!((a - b).abs() < 0.09, "{a} against {b}");
+    }
+}

@@ -45,7 +45,7 @@ fn encode<T: npyz::AutoSerialize + Copy>(shape: &[u64], values: &[T]) -> std::io
     Ok(bytes)
 }
 
-/// Reads back what [`write`] wrote; the values stay in the mapped file.
+/// Reads back what [`write()`] wrote; the values stay in the mapped file.
 pub(crate) fn read(folder: &Path) -> Result<Samples> {
     let path = folder.join(SAMPLES);
     let (header, map) = open(&path)?;

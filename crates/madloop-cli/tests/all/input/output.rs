@@ -185,3 +185,35 @@ fn a_full_disk_loses_nothing() {
     let records = |run: &str| fs::read(bench.path(run).join("records.jsonl")).unwrap();
     assert!(records("small-disk/out") == records("other"));
 }
+
+#[test]
+fn data_that_changed_since_are_not_mixed_into_a_run() {
+    let bench = Bench::new();
+    let table = |shift: u32| (0..60_u32).map(|i| format!("{},{}\n", shift + i * i % 17, i % 7)).collect::<String>();
+    bench.write("sub/data.csv", table(0));
+    // The path is relative to the file.
+    let experiment =
+        super::GAUSSIAN.replace("source = \"gaussian\"\ndim = 2", "source = \"path\"\npath = \"data.csv\"");
+    bench.write("sub/own.toml", experiment.replace("= 30", "= 10"));
+    bench.succeeds(&["run", "sub/own.toml", "--out", "run"]);
+    let before = bench.files("run");
+    bench.write("sub/data.csv", table(1));
+    bench.refuses(
+        &["run", "sub/own.toml", "--out", "run", "--generations", "4"],
+        &["data.csv", "sha256", "there", "--out"],
+    );
+    assert_eq!(bench.files("run"), before);
+    bench.write("sub/data.csv", table(0));
+    bench.succeeds(&["run", "sub/own.toml", "--out", "run", "--generations", "4"]);
+}
+
+#[test]
+fn a_schedule_that_scores_nothing_is_refused() {
+    let bench = Bench::with_experiment();
+    for at in ["[]", "[3, 99]"] {
+        bench.refuses_run(
+            &["small.toml", "--set", &format!("score.at={at}")],
+            &["score.at", "no generation from 1 to 2"],
+        );
+    }
+}

@@ -18,6 +18,24 @@ fn generations_may_grow() {
 }
 
 #[test]
+fn what_is_scored_does_not_depend_on_where_a_run_stopped() {
+    let lab = Lab::of_toml(&digits(9, "", ""), &["--set", "score.every=4", "--jobs", "2", "--threads", "1"]);
+    lab.run("whole", &[]);
+    lab.run("grown", &["--generations", "6"]);
+    lab.run("grown", &[]);
+    assert_same(&lab.files("whole"), &lab.files("grown"), &[], "every = 4");
+}
+
+#[test]
+fn a_shorter_command_leaves_the_longer_run_as_it_is() {
+    let lab = Lab::of_toml(&digits(5, "", ""), &["--jobs", "2", "--threads", "1"]);
+    lab.run("whole", &["--set", "sweep.seeds=2"]);
+    let before = lab.files("whole");
+    lab.run("whole", &["--set", "sweep.seeds=1", "--generations", "3"]);
+    assert_same(&before, &lab.files("whole"), &[], "fewer generations and seeds");
+}
+
+#[test]
 fn seeds_and_sweeps_may_grow() {
     let lab = Lab::of_toml(&digits(3, "", ""), &["--jobs", "2", "--threads", "1"]);
     lab.run("whole", &["--set", "sweep.seeds=3"]);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Cursor, Read, Write};
 use std::path::Path;
 
-use madloop_core::{FeatureMap, Features, OnExhausted, Real, RealPool, Samples, Scores, Seeds};
+use madloop_core::{FeatureMap, Features, Samples, Scores, Seeds};
 use madloop_metrics::{Moments, Of, Reference};
 use npyz::WriterBuilder;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use crate::config::FeatureName;
 use crate::data::{ReadOptions, read_samples, zip_error};
-use crate::scoring::{Values, check_metric, metric_error};
+use crate::scoring::{Values, balanced, check_metric, metric_error};
 use crate::store::write_atomically;
 use crate::{Error, Result};
 
@@ -161,15 +161,7 @@ fn features_for(options: &Options, set: &Samples) -> Result<Values> {
 
 /// `n` rows of a set, drawn by the seed; all rows stay in their order.
 fn subset(set: &Samples, n: usize, seeds: Seeds) -> madloop_core::Result<Samples> {
-    if n == set.len() {
-        return Ok(set.clone());
-    }
-    let parts = RealPool::new(Real::Finite(set.clone()), seeds, OnExhausted::Error).parts(0..n as u64, false)?;
-    let rows = parts.iter().flat_map(|part| match &part.rows {
-        madloop_core::Rows::All => (0..part.len()).collect::<Vec<_>>(),
-        madloop_core::Rows::Indices(rows) => rows.iter().map(|&row| row as usize).collect(),
-    });
-    Ok(set.select(&rows.collect::<Vec<_>>()))
+    if n == set.len() { Ok(set.clone()) } else { balanced(set, n as u64, seeds) }
 }
 
 fn moments(path: &Path, set: &Set, n: impl Fn(&Samples) -> usize) -> Result<(Vec<f64>, Vec<f64>)> {

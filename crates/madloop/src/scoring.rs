@@ -251,7 +251,7 @@ fn splits(experiment: &Experiment, data: &DataSet) -> Result<Splits> {
 }
 
 /// `n` samples of a set, following its class proportions, the same for the same seeds.
-fn balanced(set: &Samples, n: u64, seeds: Seeds) -> madloop_core::Result<Samples> {
+pub(crate) fn balanced(set: &Samples, n: u64, seeds: Seeds) -> madloop_core::Result<Samples> {
     let Range { start, end } = 0..n;
     let parts = RealPool::new(Real::Finite(set.clone()), seeds, OnExhausted::Error).parts(start..end, false)?;
     let rows: Vec<usize> = parts

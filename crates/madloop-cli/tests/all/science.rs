@@ -6,9 +6,8 @@ use crate::common::*;
 
 #[test]
 fn digits_lose_recall_unless_real_data_are_fresh() {
-    // 20 fixed seeds, so the outcome is fixed. The slopes found: fully synthetic -0.042 +- 0.0008, augmentation -0.0096 +- 0.0007
-    // (30 standard errors apart), fresh +0.0068 +- 0.0010: over fresh seeds the first two bounds fail with a chance far below 1e-6;
-    // the third, of magnitudes, would in about 1 of 50 draws.
+    // 20 fixed seeds, so the outcome is fixed. The slopes found: fully synthetic -0.033 +- 0.0007, augmentation -0.0123 +- 0.0008,
+    // fresh +0.0016 +- 0.0006: over new seeds each bound would fail with a chance far below 1e-6.
     let folder = tempfile::tempdir().unwrap();
     let records = run(folder.path(), &["quickstart", "--scale", "paper"]);
     let mut slopes: BTreeMap<String, Vec<f64>> = BTreeMap::new();

@@ -50,7 +50,7 @@ pub struct Metric {
 const INF: f64 = f64::INFINITY;
 
 /// All metrics, in the order of display.
-pub static CATALOG: [Metric; 15] = [
+pub static CATALOG: [Metric; 16] = [
     Metric {
         name: "frechet_distance",
         symbol: "FD",
@@ -136,6 +136,19 @@ pub static CATALOG: [Metric; 15] = [
         minimum_n: "n > k real, n >= 1 generated",
         reference: "Naeem et al. 2020, arXiv:2002.09797",
         what: "Share of real k-th-neighbour balls that contain a generated sample.",
+    },
+    Metric {
+        name: "auth_pct",
+        symbol: "A %",
+        title: "Authenticity, per cent",
+        direction: Direction::Neither,
+        range: (0.0, 100.0),
+        symmetric: false,
+        of: Of::Features,
+        minimum_n: "n >= 2 real, n >= 1 generated",
+        reference: "Alaa et al. 2022, arXiv:2102.08921",
+        what: "Percentage of generated samples farther from their nearest real one than that is from its nearest real one; \
+               about 50 for equal distributions, 0 for copies of the real set.",
     },
     Metric {
         name: "sliced_w2",

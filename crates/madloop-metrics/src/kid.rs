@@ -1,22 +1,48 @@
-//! The kernel inception distance: an unbiased squared maximum mean discrepancy.
+//! The kernel inception distance: an unbiased squared maximum mean discrepancy over subsets.
 
 use madloop_core::{Features, Seeds, Stream};
-use rayon::prelude::*;
+use rand_mt::Mt;
 
-use crate::error::{check_pair, check_rows};
-use crate::tiles::{Scratch, ranges};
+use crate::error::check_pair;
+use crate::pairs::{PairsReference, Want};
+use crate::settings::Settings;
+use crate::subsets::Subsets;
 use crate::{MetricsError, Result};
 
 /// Subsets drawn of each set.
 pub const KID_SUBSETS: usize = 100;
 /// Samples of a subset.
 pub const KID_SUBSET_SIZE: usize = 1000;
-/// The first row of [`Stream::SCORE`] that draws subsets; subset i uses row i for the real and the generated part.
+/// The first row of [`Stream::SCORE`] that draws subsets: subset s of the real set uses row 2 s, of the generated one 2 s + 1.
 const FIRST_ROW: u64 = 0;
-/// Side of a block of the kernel matrix.
-const SIDE: usize = 256;
-/// Features multiplied at a time.
-const DEPTH: usize = 512;
+
+/// How the subsets of the kernel inception distance are drawn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KidSubsets {
+    /// Number of subsets.
+    pub count: usize,
+    /// Samples of each set in a subset.
+    pub size: usize,
+    /// Where the draws come from.
+    pub draws: Draws,
+}
+
+/// A source of subsets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Draws {
+    /// The addressed stream [`Stream::SCORE`]. When the smaller set has at most `size` samples, all samples
+    /// of both sets form the only subset.
+    Addressed,
+    /// NumPy's `RandomState(seed).choice(n, size, replace=False)`, one generator for all subsets, a subset of the generated
+    /// set before one of the real set: torch-fidelity's subsets with the generated set as its first input.
+    NumpyRandomState(u32),
+}
+
+impl Default for KidSubsets {
+    fn default() -> Self {
+        Self { count: KID_SUBSETS, size: KID_SUBSET_SIZE, draws: Draws::Addressed }
+    }
+}
 
 /// The kernel inception distance over subsets.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +51,10 @@ pub struct Kid {
     pub mean: f64,
     /// Standard deviation over the subsets (divisor: their number), or why there is none.
     pub std: Result<f64>,
+    /// An estimate of the standard error of `mean` as a function of the whole sets, where there are subsets: subsets of m of
+    /// n samples without replacement scatter by about s ((1 - m / n) / m)^{1/2}, the whole by s / n^{1/2}, and
+    /// the mean over B subsets adds its own `std` / B^{1/2}.
+    pub standard_error: Option<f64>,
 }
 
 /// The kernel inception distance of two sets of features (`[n_r, d]` and `[n_g, d]`), without units.
@@ -38,104 +68,98 @@ pub struct Kid {
 /// Undefined for n < 2 or values that are not finite; an error when the dimensions differ.
 pub fn kid(real: &Features, generated: &Features, seeds: Seeds) -> Result<Kid> {
     check_pair(real, generated)?;
-    KidReference::new(real)?.kid(real, generated, seeds)
+    let settings = Settings { seeds, ..Settings::default() };
+    let want = Want { kid: true, ..Want::default() };
+    let reference = PairsReference::new(real, want, &settings)?;
+    reference.compare(real, generated, want, &settings)?.kid
 }
 
-/// What the kernel inception distance needs of the real set, computed once.
-#[derive(Debug, Clone)]
-pub(crate) struct KidReference {
-    /// The real term, when all real samples are always used.
-    within: Option<f64>,
-}
-
-impl KidReference {
-    /// Prepares a checked set.
-    pub(crate) fn new(real: &Features) -> Result<Self> {
-        check_rows(real, "real", 2, "the unbiased estimate has pairs within the set")?;
-        Ok(Self { within: (real.rows <= KID_SUBSET_SIZE).then(|| mean_within(real)) })
+/// The subsets of both sets, or why there are none.
+pub(crate) fn draw(n_real: usize, n_generated: usize, how: KidSubsets, seeds: Seeds) -> Result<(Subsets, Subsets)> {
+    const WHY: &str = "the unbiased estimate has pairs within the set";
+    let KidSubsets { count, size, draws } = how;
+    if count == 0 || size < 2 {
+        let (name, value) = if count == 0 { ("the number of KID subsets", count) } else { ("the KID subset size", size) };
+        return Err(MetricsError::Setting { name, value: value as f64, must: "1 subset or more, of 2 samples or more" });
     }
-
-    /// The distance of a checked set of the same dimension to the one prepared, which is given again.
-    pub(crate) fn kid(&self, real: &Features, generated: &Features, seeds: Seeds) -> Result<Kid> {
-        check_rows(generated, "generated", 2, "the unbiased estimate has pairs within the set")?;
-        let n = real.rows.min(generated.rows);
-        if n <= KID_SUBSET_SIZE {
-            let within = self.within.unwrap_or_else(|| mean_within(real));
-            let mean = within + mean_within(generated) - 2.0 * mean_between(real, generated);
-            return Ok(Kid { mean, std: Err(MetricsError::OneSubset { n, size: KID_SUBSET_SIZE }) });
+    let least = match draws {
+        Draws::Addressed => 2,
+        Draws::NumpyRandomState(_) => size,
+    };
+    for (set, n) in [("real", n_real), ("generated", n_generated)] {
+        if n < least {
+            let why = if least == 2 { WHY } else { "every subset is drawn without replacement" };
+            return Err(MetricsError::TooFew { set, n, needs: least, why });
         }
-        let values: Vec<_> = (0..KID_SUBSETS as u64)
-            .into_par_iter()
-            .map(|subset| {
-                let mut rng = seeds.rng(Stream::SCORE, FIRST_ROW + subset);
-                let mut draw = |set: &Features| {
-                    let rows = rand::seq::index::sample(&mut rng, set.rows, KID_SUBSET_SIZE);
-                    let values = rows.iter().flat_map(|row| set.row(row)).copied().collect();
-                    Features { rows: KID_SUBSET_SIZE, dim: set.dim, values }
+    }
+    match draws {
+        Draws::Addressed if n_real.min(n_generated) <= size => {
+            Ok((Subsets::whole(n_real), Subsets::whole(n_generated)))
+        }
+        Draws::Addressed => {
+            let subsets = |n: usize, parity: u64| {
+                let draw = |s: usize| {
+                    let mut rng = seeds.rng(Stream::SCORE, FIRST_ROW + 2 * s as u64 + parity);
+                    rand::seq::index::sample(&mut rng, n, size).iter().map(|row| row as u32).collect()
                 };
-                let (real, generated) = (draw(real), draw(generated));
-                mean_within(&real) + mean_within(&generated) - 2.0 * mean_between(&real, &generated)
-            })
-            .collect();
-        let count = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / count;
-        let variance = values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / count;
-        Ok(Kid { mean, std: Ok(variance.sqrt()) })
-    }
-}
-
-/// The mean kernel over pairs of different samples of one set.
-fn mean_within(set: &Features) -> f64 {
-    // Blocks above the diagonal stand for those below it, too.
-    let blocks: Vec<_> = ranges(set.rows, SIDE)
-        .flat_map(|rows| ranges(set.rows, SIDE).skip(rows.start / SIDE).map(move |columns| (rows.clone(), columns)))
-        .collect();
-    let sums: Vec<f64> = blocks
-        .into_par_iter()
-        .map_init(Scratch::default, |scratch, (rows, columns)| {
-            let scale = 1.0 / set.dim as f64;
-            let tile = scratch.products((set, None), rows.clone(), (set, None), columns.clone(), scale, DEPTH);
-            if rows != columns {
-                return 2.0 * sum_of_kernel(tile);
+                Subsets::new(n, (0..count).map(draw).collect())
+            };
+            Ok((subsets(n_real, 0), subsets(n_generated, 1)))
+        }
+        Draws::NumpyRandomState(seed) => {
+            let mut generator = Mt::new(seed);
+            let (mut real, mut generated) = (Vec::new(), Vec::new());
+            for _ in 0..count {
+                generated.push(numpy_choice(&mut generator, n_generated, size));
+                real.push(numpy_choice(&mut generator, n_real, size));
             }
-            let mut sum = 0.0;
-            for (i, row) in tile.chunks_exact(columns.len()).enumerate() {
-                sum += 2.0 * sum_of_kernel(&row[i + 1..]);
-            }
-            sum
-        })
-        .collect();
-    let n = set.rows as f64;
-    sums.iter().sum::<f64>() / (n * (n - 1.0))
-}
-
-/// The mean kernel over pairs of a sample of each set.
-fn mean_between(x: &Features, y: &Features) -> f64 {
-    let blocks: Vec<_> = ranges(x.rows, SIDE)
-        .flat_map(|rows| ranges(y.rows, SIDE).map(move |columns| (rows.clone(), columns)))
-        .collect();
-    let sums: Vec<f64> = blocks
-        .into_par_iter()
-        .map_init(Scratch::default, |scratch, (rows, columns)| {
-            let scale = 1.0 / x.dim as f64;
-            sum_of_kernel(scratch.products((x, None), rows, (y, None), columns, scale, DEPTH))
-        })
-        .collect();
-    sums.iter().sum::<f64>() / (x.rows as f64 * y.rows as f64)
-}
-
-/// The sum of (v + 1)^3, in eight interleaved sums.
-fn sum_of_kernel(products: &[f64]) -> f64 {
-    let cube = |v: f64| (v + 1.0) * (v + 1.0) * (v + 1.0);
-    let mut sums = [0.0; 8];
-    let chunks = products.chunks_exact(8);
-    let rest: f64 = chunks.remainder().iter().map(|&v| cube(v)).sum();
-    for chunk in chunks {
-        for (sum, &v) in sums.iter_mut().zip(chunk) {
-            *sum += cube(v);
+            Ok((Subsets::new(n_real, real), Subsets::new(n_generated, generated)))
         }
     }
-    sums.iter().sum::<f64>() + rest
+}
+
+/// NumPy's legacy `choice(n, size, replace=False)`: the head of a permutation, shuffled from its end, with indices
+/// drawn by masked rejection of 32-bit words. `n` is at most 2^32.
+fn numpy_choice(generator: &mut Mt, n: usize, size: usize) -> Vec<u32> {
+    let mut rows: Vec<u32> = (0..n as u32).collect();
+    for last in (1..n as u32).rev() {
+        let mask = u32::MAX >> last.leading_zeros();
+        let other = loop {
+            let value = generator.next_u32() & mask;
+            if value <= last {
+                break value;
+            }
+        };
+        rows.swap(last as usize, other as usize);
+    }
+    rows.truncate(size);
+    rows
+}
+
+/// Mean, spread and standard error from the sums of the kernel over the pairs of each subset: within the real and the
+/// generated part (each pair once), and between them.
+pub(crate) fn from_sums(real: &Subsets, generated: &Subsets, sums: [&[f64]; 3]) -> Kid {
+    let [within_real, within_generated, between] = sums;
+    let values: Vec<f64> = (0..real.count())
+        .map(|s| {
+            let (n, m) = (real.rows[s].len() as f64, generated.rows[s].len() as f64);
+            2.0 * within_real[s] / (n * (n - 1.0)) + 2.0 * within_generated[s] / (m * (m - 1.0))
+                - 2.0 * between[s] / (n * m)
+        })
+        .collect();
+    let (n, m) = (real.total(), generated.total());
+    let size = real.rows[0].len();
+    if values.len() == 1 {
+        let why = MetricsError::OneSubset { n: n.min(m), size };
+        return Kid { mean: values[0], std: Err(why), standard_error: None };
+    }
+    let count = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let variance = values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / count;
+    // With size = n the subsets are the whole and say nothing about its error.
+    let share = size as f64 / n.min(m) as f64;
+    let standard_error = (share < 1.0).then(|| (variance * (share / (1.0 - share) + 1.0 / count)).sqrt());
+    Kid { mean, std: Ok(variance.sqrt()), standard_error }
 }
 
 #[cfg(test)]
@@ -182,6 +206,33 @@ mod tests {
         let std = subsets.std.expect("100 subsets");
         // The subsets overlap; the mean of 100 still lies well within one deviation of the whole.
         assert!(std > 0.0 && (subsets.mean - whole).abs() < std, "{} {whole} {std}", subsets.mean);
+        assert!(subsets.standard_error.is_some_and(|error| error > std));
+    }
+
+    #[test]
+    fn each_subset_is_its_own_direct_sum() {
+        let (x, y) = (gaussian(3, 70, 4, 0.0), gaussian(4, 90, 4, 0.5));
+        let kid_subsets = KidSubsets { count: 7, size: 23, draws: Draws::Addressed };
+        let settings = Settings { kid: kid_subsets, ..Settings::default() };
+        let want = Want { kid: true, ..Want::default() };
+        let reference = PairsReference::new(&x, want, &settings).expect("prepared");
+        let found = reference.compare(&x, &y, want, &settings).expect("finite").kid.expect("defined");
+        let (real, generated) = draw(70, 90, kid_subsets, settings.seeds).expect("subsets");
+        let pick = |set: &Features, rows: &[u32]| Features {
+            rows: rows.len(),
+            dim: set.dim,
+            values: rows.iter().flat_map(|&row| set.row(row as usize)).copied().collect(),
+        };
+        let values: Vec<f64> = real
+            .rows
+            .iter()
+            .zip(&generated.rows)
+            .map(|(real, generated)| brute_force(&pick(&x, real), &pick(&y, generated)))
+            .collect();
+        let mean = values.iter().sum::<f64>() / 7.0;
+        let std = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 7.0).sqrt();
+        assert!((found.mean - mean).abs() < 1e-13, "{} {mean}", found.mean);
+        assert!((found.std.expect("seven") - std).abs() < 1e-13);
     }
 
     #[test]
@@ -191,5 +242,14 @@ mod tests {
         assert!(kid(&point(1.0), &point(1.0)).abs() < 1e-13);
         // 8 + 1 - 2: k(1, 1) = (1 + 1)^3, k(0, .) = 1.
         assert!((kid(&point(1.0), &point(0.0)) - 7.0).abs() < 1e-13);
+    }
+
+    #[test]
+    fn too_few_for_a_tool_is_no_value() {
+        let numpy = KidSubsets { draws: Draws::NumpyRandomState(2020), ..KidSubsets::default() };
+        let error = draw(1000, 999, numpy, Seeds::new(0)).expect_err("999 < 1000");
+        assert!(error.is_undefined() && error.to_string().contains("n = 999"), "{error}");
+        let none = KidSubsets { count: 0, ..numpy };
+        assert!(!draw(1000, 1000, none, Seeds::new(0)).expect_err("no subset").is_undefined());
     }
 }

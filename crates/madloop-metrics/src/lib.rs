@@ -8,7 +8,9 @@
 //! is [undefined](MetricsError::is_undefined), with the reason and its numbers; nothing is clamped and
 //! no value is NaN.
 
+mod between;
 mod catalog;
+mod cloud;
 mod error;
 mod frechet;
 mod kid;
@@ -16,19 +18,23 @@ mod linalg;
 mod manifold;
 mod modes;
 mod moments;
-mod neighbours;
+mod pairs;
 mod score;
+mod settings;
 mod sliced;
 mod spread;
+mod subsets;
 mod tiles;
+mod within;
 
 pub use catalog::{CATALOG, Direction, Metric, Of, find, nearest};
 pub use error::{MetricsError, Result};
 pub use frechet::{frechet_distance, gaussian_w2_sq, w2_sq_to_standard};
-pub use kid::{KID_SUBSET_SIZE, KID_SUBSETS, Kid, kid};
+pub use kid::{Draws, KID_SUBSET_SIZE, KID_SUBSETS, Kid, KidSubsets, kid};
 pub use manifold::{Manifold, manifold};
 pub use modes::{Modes, modes};
 pub use moments::Moments;
 pub use score::Reference;
+pub use settings::{Inside, Settings};
 pub use sliced::{SLICED_PROJECTIONS, sliced_w2};
 pub use spread::{trace, trace_cov};

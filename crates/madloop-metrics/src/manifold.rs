@@ -1,17 +1,13 @@
-//! Precision, recall, density and coverage: balls around samples that reach to their k-th neighbours.
-
-use std::sync::atomic::{AtomicBool, Ordering};
+//! Precision, recall, density, coverage and authenticity: balls around samples that reach to their neighbours.
 
 use madloop_core::Features;
-use rayon::prelude::*;
 
-use crate::error::{check_pair, check_rows};
-use crate::moments::mean;
-use crate::neighbours::{Cloud, squared_radii, visit_within};
-use crate::tiles::{Scratch, Tiles, ranges};
-use crate::{MetricsError, Result};
+use crate::Result;
+use crate::error::check_pair;
+use crate::pairs::{PairsReference, Want};
+use crate::settings::Settings;
 
-/// Precision, recall, density and coverage, or why one is undefined.
+/// Precision, recall, density, coverage and authenticity, or why one is undefined.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Manifold {
     /// Share of generated samples inside at least one real ball. Range \[0, 1\].
@@ -23,149 +19,53 @@ pub struct Manifold {
     pub density: Result<f64>,
     /// Share of real balls that contain at least one generated sample. Range \[0, 1\].
     pub coverage: Result<f64>,
+    /// Percentage of generated samples that are farther from their nearest real sample than that one is from its own
+    /// nearest other real one (the first of several nearest ones counts). Range \[0, 100\]: about 50 for
+    /// equal distributions, 0 for copies.
+    pub auth_pct: Result<f64>,
 }
 
 /// Precision and recall (Kynkaanniemi et al. 2019, arXiv:1904.06991), density and coverage (Naeem et al. 2020,
-/// arXiv:2002.09797) of features `[n_r, d]` and `[n_g, d]`, from one tiled pass over the distances.
+/// arXiv:2002.09797) and authenticity (Alaa et al. 2022, arXiv:2102.08921) of features `[n_r, d]` and `[n_g, d]`.
 ///
 /// The ball around a sample has the distance to its k-th neighbour as its radius; neighbours are
 /// the *other* samples of its set, so that an identical one counts, at distance 0. A sample is inside when its
-/// distance is at most the radius (`<=`, also in density and coverage): identical constant sets score 1 in
-/// precision, recall and coverage. Distances are exact to f64 rounding and independent of tiles and threads. Memory O(n k).
+/// distance is at most the radius, or below it ([`Settings::inside`]; by the first, identical constant sets score 1 in
+/// precision, recall and coverage). Distances are exact to f64 rounding and independent of blocks and threads. Memory O(n k).
 ///
 /// # Errors
-/// Precision, density and coverage are undefined unless n_r > k, recall unless n_g > k, all for an empty set. All fail for
-/// values that are not finite; different dimensions or k = 0 are errors.
-pub fn manifold(real: &Features, generated: &Features, k: usize) -> Result<Manifold> {
+/// Precision, density and coverage are undefined unless n_r > k, recall unless n_g > k, authenticity unless n_r > 1, all for an
+/// empty set. All fail for values that are not finite; different dimensions or k = 0 are errors.
+pub fn manifold(real: &Features, generated: &Features, settings: &Settings) -> Result<Manifold> {
     check_pair(real, generated)?;
-    check_k(k)?;
-    check_rows(real, "real", 1, "there is no distance to it")?;
-    let reference = ManifoldReference::new(real, k);
-    reference.manifold(real, generated, true)
-}
-
-/// Checks the neighbour asked for.
-pub(crate) fn check_k(k: usize) -> Result<()> {
-    if k == 0 {
-        return Err(MetricsError::Setting { name: "k", value: 0.0, must: "1 or more (5 is usual)" });
-    }
-    Ok(())
-}
-
-/// What the manifold metrics need of the real set, computed once.
-#[derive(Debug, Clone)]
-pub(crate) struct ManifoldReference {
-    k: usize,
-    centre: Vec<f64>,
-    /// Squared radii of the real balls.
-    radii: Result<Vec<f64>>,
-    tiles: Tiles,
-}
-
-impl ManifoldReference {
-    /// Prepares a checked set of at least one row.
-    pub(crate) fn new(real: &Features, k: usize) -> Self {
-        Self::with_tiles(real, k, Tiles::default())
-    }
-
-    fn with_tiles(real: &Features, k: usize, tiles: Tiles) -> Self {
-        let centre = mean(real);
-        let radii = radii("real", &Cloud::new(real, &centre), k, tiles);
-        Self { k, centre, radii, tiles }
-    }
-
-    /// The metrics of a checked set of the same dimension against the one prepared, which is given again; without
-    /// `recall` the generated set's own neighbours are not searched and recall is what the real set alone makes it.
-    pub(crate) fn manifold(&self, real: &Features, generated: &Features, recall: bool) -> Result<Manifold> {
-        check_rows(generated, "generated", 1, "there is no distance to it")?;
-        let (x, y) = (Cloud::new(real, &self.centre), Cloud::new(generated, &self.centre));
-        let generated_radii = if recall {
-            // About its own mean, since a collapsed set far from the real one would drown in rounding.
-            radii("generated", &Cloud::new(generated, &mean(generated)), self.k, self.tiles)
-        } else {
-            Err(MetricsError::NotPrepared { name: "recall" })
-        };
-        let counts = self.count(&x, &y, generated_radii.as_deref().ok());
-        let share = |count: usize, of: usize| count as f64 / of as f64;
-        let real_defined = |value: f64| self.radii.as_ref().map(|_| value).map_err(Clone::clone);
-        Ok(Manifold {
-            precision: real_defined(share(counts.inside, generated.rows)),
-            recall: generated_radii.map(|_| share(counts.recalled, real.rows)),
-            density: real_defined(counts.pairs as f64 / (self.k as f64 * generated.rows as f64)),
-            coverage: real_defined(share(counts.covered, real.rows)),
-        })
-    }
-
-    fn count(&self, x: &Cloud<'_>, y: &Cloud<'_>, generated_radii: Option<&[f64]>) -> Counts {
-        let (n, m) = (x.set.rows, y.set.rows);
-        // No squared distance is at most -1.
-        let none = vec![-1.0; n.max(m)];
-        let x_radii = self.radii.as_deref().unwrap_or(&none[..n]);
-        let y_radii = generated_radii.unwrap_or(&none[..m]);
-        // Set by several threads, always to true: their order does not matter.
-        let inside: Vec<_> = (0..m).map(|_| AtomicBool::new(false)).collect();
-        let bands: Vec<_> = ranges(n, self.tiles.rows).collect();
-        let mut counts = bands
-            .into_par_iter()
-            .map_init(Scratch::default, |scratch, band| {
-                let mut counts = Counts::default();
-                let mut recalled = vec![false; band.len()];
-                let mut covered = vec![false; band.len()];
-                let (left, right) = ((x, x_radii), (y, y_radii));
-                visit_within(left, band.clone(), right, self.tiles, scratch, |i, j, in_real, in_generated| {
-                    if in_real {
-                        counts.pairs += 1;
-                        inside[j].store(true, Ordering::Relaxed);
-                        covered[i - band.start] = true;
-                    }
-                    recalled[i - band.start] |= in_generated;
-                });
-                counts.covered = covered.iter().filter(|&&covered| covered).count();
-                counts.recalled = recalled.iter().filter(|&&recalled| recalled).count();
-                counts
-            })
-            .reduce(Counts::default, |a, b| Counts {
-                inside: 0,
-                recalled: a.recalled + b.recalled,
-                pairs: a.pairs + b.pairs,
-                covered: a.covered + b.covered,
-            });
-        counts.inside = inside.iter().filter(|inside| inside.load(Ordering::Relaxed)).count();
-        counts
-    }
-}
-
-/// Squared radii of the balls of a set, if it has k + 1 rows.
-fn radii(name: &'static str, cloud: &Cloud<'_>, k: usize, tiles: Tiles) -> Result<Vec<f64>> {
-    if cloud.set.rows <= k {
-        return Err(MetricsError::NotMoreThanK { set: name, n: cloud.set.rows, k });
-    }
-    Ok(squared_radii(cloud, k, tiles))
-}
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Counts {
-    /// Generated samples inside a real ball.
-    inside: usize,
-    /// Real samples inside a generated ball.
-    recalled: usize,
-    /// Pairs of a generated sample and a real ball around it.
-    pairs: usize,
-    /// Real balls around a generated sample.
-    covered: usize,
+    let want = Want { real_balls: true, generated_balls: true, authentic: true, kid: false };
+    let reference = PairsReference::new(real, want, settings)?;
+    Ok(reference.compare(real, generated, want, settings)?.manifold)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::MetricsError;
+    use crate::between::{Balls, between};
+    use crate::cloud::{Block, Cloud, Precision};
+    use crate::kid::{Draws, KidSubsets, draw};
+    use crate::moments::mean;
     use crate::score::testing::{gaussian, in_pool, lattice};
+    use crate::settings::Inside;
+    use crate::within::within;
+
+    fn scored(x: &Features, y: &Features, k: usize) -> Result<Manifold> {
+        manifold(x, y, &Settings { k, ..Settings::default() })
+    }
 
     /// The definitions, with every distance computed directly.
-    fn brute_force(x: &Features, y: &Features, k: usize) -> Manifold {
+    fn brute_force(x: &Features, y: &Features, k: usize, inside: Inside) -> Manifold {
         let distance = |a: &[f32], b: &[f32]| -> f64 {
             a.iter().zip(b).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum()
         };
-        let radii = |set: &Features| -> Vec<f64> {
+        let is_in = |d2: f64, radius: f64| if inside == Inside::AtMost { d2 <= radius } else { d2 < radius };
+        let radii = |set: &Features, k: usize| -> Vec<f64> {
             (0..set.rows)
                 .map(|i| {
                     let others = (0..set.rows).filter(|&j| j != i);
@@ -175,14 +75,20 @@ mod tests {
                 })
                 .collect()
         };
-        let (x_radii, y_radii) = (radii(x), radii(y));
-        let within_x = |i: usize, j: usize| distance(x.row(i), y.row(j)) <= x_radii[i];
+        let (x_radii, y_radii, x_nearest) = (radii(x, k), radii(y, k), radii(x, 1));
+        let within_x = |i: usize, j: usize| is_in(distance(x.row(i), y.row(j)), x_radii[i]);
         let count = |n: usize, test: &dyn Fn(usize) -> bool| (0..n).filter(|&i| test(i)).count() as f64;
         let (n, m) = (x.rows, y.rows);
         let pairs: f64 = (0..n).map(|i| count(m, &|j| within_x(i, j))).sum();
+        let authentic = |j: usize| {
+            let to = |i: &usize| distance(x.row(*i), y.row(j));
+            let nearest = (0..n).reduce(|best, i| if to(&i) < to(&best) { i } else { best }).expect("rows");
+            to(&nearest) > x_nearest[nearest]
+        };
         Manifold {
+            auth_pct: Ok(100.0 * (count(m, &authentic) / m as f64)),
             precision: Ok(count(m, &|j| (0..n).any(|i| within_x(i, j))) / m as f64),
-            recall: Ok(count(n, &|i| (0..m).any(|j| distance(x.row(i), y.row(j)) <= y_radii[j])) / n as f64),
+            recall: Ok(count(n, &|i| (0..m).any(|j| is_in(distance(x.row(i), y.row(j)), y_radii[j]))) / n as f64),
             density: Ok(pairs / (k as f64 * m as f64)),
             coverage: Ok(count(n, &|i| (0..m).any(|j| within_x(i, j))) / n as f64),
         }
@@ -212,24 +118,66 @@ mod tests {
     fn counts_are_those_of_the_definitions() {
         for (case, (x, y)) in cases().into_iter().enumerate() {
             for k in [1, 5, 40] {
-                assert_eq!(manifold(&x, &y, k), Ok(brute_force(&x, &y, k)), "case {case}, k {k}");
+                for inside in [Inside::AtMost, Inside::Below] {
+                    let settings = Settings { k, inside, ..Settings::default() };
+                    assert_eq!(manifold(&x, &y, &settings), Ok(brute_force(&x, &y, k, inside)), "case {case}, k {k}");
+                }
+            }
+        }
+    }
+
+    /// Everything that the passes find, by products of type `T`.
+    fn passes<T: Precision>(x: &Features, y: &Features, block: Block) -> (Vec<f64>, crate::between::Between, Vec<f64>) {
+        let subsets = KidSubsets { count: 9, size: 40, draws: Draws::Addressed };
+        let (x_subsets, y_subsets) = draw(x.rows, y.rows, subsets, Settings::default().seeds).expect("enough rows");
+        let (x_mean, y_mean) = (mean(x), mean(y));
+        let of_x = within::<T>(&Cloud::new::<T>(x, &x_mean), 5, Some(&x_subsets), block);
+        let of_y = within::<T>(&Cloud::new::<T>(y, &y_mean), 5, Some(&y_subsets), block);
+        let radii = |nearest: &[f64]| nearest.iter().skip(4).step_by(5).copied().collect::<Vec<_>>();
+        let (x_radii, y_radii) = (radii(&of_x.nearest), radii(&of_y.nearest));
+        let x_nearest: Vec<f64> = of_x.nearest.iter().step_by(5).copied().collect();
+        let balls = Balls { real: Some(&x_radii), generated: Some(&y_radii), real_nearest: Some(&x_nearest) };
+        let (y_cloud, x_cloud) = Cloud::pair::<T>(y, x, &x_mean);
+        let found = between::<T>(&y_cloud, &x_cloud, balls, Some((&y_subsets, &x_subsets)), block);
+        ([of_x.nearest, of_y.nearest].concat(), found, [of_x.kernel, of_y.kernel].concat())
+    }
+
+    #[test]
+    fn blocks_threads_and_precision_change_nothing() {
+        fn same_bits<T: Precision>(x: &Features, y: &Features) -> (Vec<f64>, crate::between::Between, Vec<f64>) {
+            let of = |rows, columns, threads| in_pool(threads, || passes::<T>(x, y, Block { rows, columns }));
+            let first = of(128, 256, 1);
+            for other in [of(128, 256, 3), of(7, 33, 2), of(1, 500, 2), of(500, 16, 1), of(64, 512, 4)] {
+                assert!(first.0 == other.0 && first.1 == other.1, "{} x {}", x.rows, x.dim);
+                assert_eq!(first.2, other.2, "{} x {}", x.rows, x.dim);
+            }
+            first
+        }
+        for (case, (x, y)) in cases().into_iter().enumerate() {
+            let (double, single) = (same_bits::<f64>(&x, &y), same_bits::<f32>(&x, &y));
+            assert!(double.0 == single.0, "case {case}");
+            let counts = |found: &crate::between::Between| crate::between::Between { kernel: vec![], ..found.clone() };
+            assert_eq!(counts(&double.1), counts(&single.1), "case {case}");
+            // The kernels' own size: about the origin or far from it.
+            for (a, b) in double.2.iter().chain(&double.1.kernel).zip(single.2.iter().chain(&single.1.kernel)) {
+                assert!((a - b).abs() <= 1e-5 * a.abs(), "case {case}: {a} {b}");
             }
         }
     }
 
     #[test]
-    fn tiles_and_threads_change_nothing() {
-        for (x, y) in cases() {
-            let of = |rows, columns, depth, threads| {
-                in_pool(threads, || {
-                    let reference = ManifoldReference::with_tiles(&x, 5, Tiles { rows, columns, depth });
-                    (reference.manifold(&x, &y, true), reference.radii)
-                })
+    fn sizes_of_any_order_of_magnitude_are_the_same() {
+        let (x, y) = (gaussian(31, 150, 30, 0.0), gaussian(32, 140, 30, 0.1));
+        let expected = passes::<f32>(&x, &y, Block { rows: 64, columns: 64 });
+        for power in [-60, -20, 20, 60] {
+            let scaled = |set: &Features| Features {
+                values: set.values.iter().map(|value| value * 2f32.powi(power)).collect(),
+                ..*set
             };
-            let first = of(128, 256, 512, 1);
-            for other in [of(128, 256, 512, 3), of(7, 33, 512, 2), of(1, 500, 3, 2), of(500, 16, 64, 1)] {
-                assert_eq!(first, other);
-            }
+            let found = passes::<f32>(&scaled(&x), &scaled(&y), Block { rows: 64, columns: 64 });
+            let factor = 2f64.powi(2 * power);
+            assert!(found.0.iter().zip(&expected.0).all(|(a, b)| *a == b * factor));
+            assert_eq!((found.1.pairs, found.1.recalled), (expected.1.pairs, expected.1.recalled));
         }
     }
 
@@ -239,7 +187,7 @@ mod tests {
             let real = gaussian(20, 500, 4, centre);
             let centre_rows = gaussian(21, 500, 4, 0.0);
             let values = centre_rows.values.iter().map(|value| value * 0.05 + centre).collect();
-            let scores = manifold(&real, &Features { values, ..centre_rows }, 5).expect("finite");
+            let scores = scored(&real, &Features { values, ..centre_rows }, 5).expect("finite");
             assert!(scores.precision.expect("defined") > 0.95);
             assert!(scores.recall.expect("defined") < 0.05);
             assert!(scores.density.expect("defined") > 1.0);
@@ -250,23 +198,23 @@ mod tests {
     #[test]
     fn identical_constant_sets_are_whole() {
         let point = |value: f32, rows| Features { rows, dim: 3, values: vec![value; 3 * rows] };
-        let scores = manifold(&point(0.1, 50), &point(0.1, 20), 5).expect("finite");
+        let scores = scored(&point(0.1, 50), &point(0.1, 20), 5).expect("finite");
         assert_eq!((scores.precision, scores.recall, scores.coverage), (Ok(1.0), Ok(1.0), Ok(1.0)));
         assert_eq!(scores.density, Ok(10.0));
-        let scores = manifold(&point(0.1, 50), &point(0.2, 50), 5).expect("finite");
+        let scores = scored(&point(0.1, 50), &point(0.2, 50), 5).expect("finite");
         assert_eq!((scores.precision, scores.recall, scores.coverage), (Ok(0.0), Ok(0.0), Ok(0.0)));
     }
 
     #[test]
     fn too_few_samples_are_named() {
         let (few, many) = (gaussian(1, 5, 2, 0.0), gaussian(2, 30, 2, 0.0));
-        let scores = manifold(&few, &many, 5).expect("finite");
+        let scores = scored(&few, &many, 5).expect("finite");
         assert_eq!(scores.precision, Err(MetricsError::NotMoreThanK { set: "real", n: 5, k: 5 }));
         assert!(scores.recall.is_ok());
-        let scores = manifold(&many, &few, 5).expect("finite");
+        let scores = scored(&many, &few, 5).expect("finite");
         assert!(scores.precision.is_ok() && scores.density.is_ok() && scores.coverage.is_ok());
         let why = scores.recall.expect_err("no 5th neighbour").to_string();
         assert!(why.starts_with("n = 5 is not more than k = 5"), "{why}");
-        assert!(!manifold(&many, &many, 0).expect_err("no 0th neighbour").is_undefined());
+        assert!(!scored(&many, &many, 0).expect_err("no 0th neighbour").is_undefined());
     }
 }

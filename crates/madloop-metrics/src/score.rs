@@ -1,44 +1,41 @@
 //! A reference set, prepared once, against which generated sets are scored.
 
-use madloop_core::{Features, Scores, Seeds};
+use madloop_core::{Features, Scores};
 
 use crate::catalog::{Metric, Of, find, nearest};
-use crate::error::{check_dims, check_rows, check_set, check_shape};
+use crate::error::{check_dims, check_set, check_shape};
 use crate::frechet::FrechetReference;
-use crate::kid::KidReference;
-use crate::manifold::{Manifold, ManifoldReference, check_k};
+use crate::pairs::{Pairs, PairsReference, Want};
+use crate::settings::Settings;
 use crate::sliced::sliced_w2_checked;
 use crate::spread::trace_cov_checked;
 use crate::{MetricsError, Result};
 
-/// The real set with what the metrics need of it: its covariance's root, the radii of its balls, its own kernel mean.
+/// The real set with what the metrics need of it: its covariance's root, the radii of its balls, its own kernel sums.
 #[derive(Debug, Clone)]
 pub struct Reference {
     features: Features,
+    settings: Settings,
+    want: Want,
     frechet: Option<Result<FrechetReference>>,
-    kid: Option<Result<KidReference>>,
-    manifold: Option<Result<ManifoldReference>>,
+    pairs: Option<Result<PairsReference>>,
 }
 
 impl Reference {
-    /// Prepares `features` (`[n_r, d]`, the real set) for `metrics`, by catalogue name; `k` is the neighbour of
-    /// precision, recall, density and coverage.
+    /// Prepares `features` (`[n_r, d]`, the real set) for `metrics`, by catalogue name.
     ///
     /// # Errors
     /// An unknown metric (the nearest name is suggested), one that is not made of features, k = 0, a buffer that
     /// is not `[n_r, d]` or a real feature that is not finite. Too few rows are no error: they make metrics undefined.
-    pub fn new(features: Features, k: usize, metrics: &[impl AsRef<str>]) -> Result<Self> {
+    pub fn new(features: Features, settings: Settings, metrics: &[impl AsRef<str>]) -> Result<Self> {
         check_set(&features, "real")?;
-        check_k(k)?;
+        settings.check()?;
         let metrics = metrics.iter().map(|name| feature_metric(name.as_ref())).collect::<Result<Vec<_>>>()?;
-        let asked = |names: &[&str]| metrics.iter().any(|metric| names.contains(&metric.name));
-        let frechet = asked(&["frechet_distance"]).then(|| FrechetReference::new(&features));
-        let kid = asked(&["kid", "kid_std"]).then(|| KidReference::new(&features));
-        let manifold = asked(&["precision", "recall", "density", "coverage"]).then(|| {
-            check_rows(&features, "real", 1, "there is no distance to it")?;
-            Ok(ManifoldReference::new(&features, k))
-        });
-        Ok(Self { features, frechet, kid, manifold })
+        let want = want(&metrics);
+        let asked = |name: &str| metrics.iter().any(|metric| metric.name == name);
+        let frechet = asked("frechet_distance").then(|| FrechetReference::new(&features));
+        let pairs = (want != Want::default()).then(|| PairsReference::new(&features, want, &settings));
+        Ok(Self { features, settings, want, frechet, pairs })
     }
 
     /// The prepared features.
@@ -47,11 +44,11 @@ impl Reference {
     }
 
     /// Scores `generated` (`[n_g, d]`) in `metrics`, by catalogue name. A metric that has no value for these samples is recorded
-    /// with its reason; randomness comes from `seeds` alone.
+    /// with its reason.
     ///
     /// # Errors
     /// An unknown or unprepared metric, or features of another dimension.
-    pub fn score(&self, generated: &Features, metrics: &[impl AsRef<str>], seeds: Seeds) -> Result<Scores> {
+    pub fn score(&self, generated: &Features, metrics: &[impl AsRef<str>]) -> Result<Scores> {
         let metrics = metrics.iter().map(|name| feature_metric(name.as_ref())).collect::<Result<Vec<_>>>()?;
         check_shape(generated, "the generated features")?;
         check_dims(&self.features, generated)?;
@@ -62,60 +59,55 @@ impl Reference {
             }
             return Ok(scores);
         }
-        let asked = |name: &str| metrics.iter().any(|metric| metric.name == name);
-        let mut kid = None;
-        let mut manifold = None;
+        let want = want(&metrics);
+        let pairs = (want != Want::default()).then(|| self.compare_pairs(generated, want));
         for metric in &metrics {
-            let name = metric.name;
-            let value = match name {
-                "frechet_distance" => {
-                    prepared(&self.frechet, name)?.and_then(|frechet| frechet.distance(&self.features, generated))
-                }
-                "kid" | "kid_std" => {
-                    if kid.is_none() {
-                        let reference = prepared(&self.kid, name)?;
-                        kid = Some(reference.and_then(|reference| reference.kid(&self.features, generated, seeds)));
-                    }
-                    match &kid {
-                        Some(Ok(kid)) if name == "kid" => Ok(kid.mean),
-                        Some(Ok(kid)) => kid.std.clone(),
-                        Some(Err(reason)) => Err(reason.clone()),
-                        None => Err(MetricsError::NotPrepared { name }),
-                    }
-                }
-                "sliced_w2" => sliced_w2_checked(&self.features, generated, seeds),
-                "trace_cov" => trace_cov_checked(generated),
-                _ => {
-                    if manifold.is_none() {
-                        let reference = prepared(&self.manifold, name)?;
-                        let of = |reference: &ManifoldReference| {
-                            reference.manifold(&self.features, generated, asked("recall"))
-                        };
-                        manifold = Some(reference.and_then(of));
-                    }
-                    match &manifold {
-                        Some(Ok(manifold)) => of_manifold(manifold, name),
-                        Some(Err(reason)) => Err(reason.clone()),
-                        None => Err(MetricsError::NotPrepared { name }),
-                    }
-                }
-            };
-            match value {
+            match self.value(metric.name, generated, pairs.as_ref()) {
                 Err(error) if !error.is_undefined() => return Err(error),
-                value => scores.set(name, value.map_err(|reason| reason.to_string())),
+                value => scores.set(metric.name, value.map_err(|reason| reason.to_string())),
             }
         }
         Ok(scores)
     }
+
+    fn compare_pairs(&self, generated: &Features, want: Want) -> Result<Pairs> {
+        if let Some(name) = self.want.lacks(want) {
+            return Err(MetricsError::NotPrepared { name });
+        }
+        let reference = prepared(&self.pairs, "precision")??;
+        reference.compare(&self.features, generated, want, &self.settings)
+    }
+
+    fn value(&self, name: &'static str, generated: &Features, pairs: Option<&Result<Pairs>>) -> Result<f64> {
+        let pairs = || match pairs {
+            Some(Ok(pairs)) => Ok(pairs),
+            Some(Err(reason)) => Err(reason.clone()),
+            None => Err(MetricsError::NotPrepared { name }),
+        };
+        match name {
+            "frechet_distance" => prepared(&self.frechet, name)??.distance(&self.features, generated),
+            "kid" => pairs()?.kid.as_ref().map(|kid| kid.mean).map_err(Clone::clone),
+            "kid_std" => pairs()?.kid.as_ref().map_err(Clone::clone).and_then(|kid| kid.std.clone()),
+            "precision" => pairs()?.manifold.precision.clone(),
+            "recall" => pairs()?.manifold.recall.clone(),
+            "density" => pairs()?.manifold.density.clone(),
+            "coverage" => pairs()?.manifold.coverage.clone(),
+            "auth_pct" => pairs()?.manifold.auth_pct.clone(),
+            "sliced_w2" => sliced_w2_checked(&self.features, generated, self.settings.seeds),
+            "trace_cov" => trace_cov_checked(generated),
+            _ => Err(MetricsError::NotPrepared { name }),
+        }
+    }
 }
 
-fn of_manifold(manifold: &Manifold, name: &'static str) -> Result<f64> {
-    match name {
-        "precision" => manifold.precision.clone(),
-        "recall" => manifold.recall.clone(),
-        "density" => manifold.density.clone(),
-        "coverage" => manifold.coverage.clone(),
-        _ => Err(MetricsError::NotPrepared { name }),
+/// What the passes over pairs must find for `metrics`.
+fn want(metrics: &[&Metric]) -> Want {
+    let asked = |names: &[&str]| metrics.iter().any(|metric| names.contains(&metric.name));
+    Want {
+        real_balls: asked(&["precision", "density", "coverage"]),
+        generated_balls: asked(&["recall"]),
+        authentic: asked(&["auth_pct"]),
+        kid: asked(&["kid", "kid_std"]),
     }
 }
 
@@ -182,15 +174,27 @@ pub(crate) mod testing {
 
 #[cfg(test)]
 mod tests {
+    use madloop_core::Seeds;
+
     use super::testing::gaussian;
     use super::*;
 
-    const ALL: [&str; 9] =
-        ["frechet_distance", "kid", "kid_std", "precision", "recall", "density", "coverage", "sliced_w2", "trace_cov"];
+    const ALL: [&str; 10] = [
+        "frechet_distance",
+        "kid",
+        "kid_std",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+        "auth_pct",
+        "sliced_w2",
+        "trace_cov",
+    ];
 
     fn scores(real: &Features, generated: &Features) -> Scores {
-        let reference = Reference::new(real.clone(), 5, &ALL).expect("valid");
-        reference.score(generated, &ALL, Seeds::new(0)).expect("valid")
+        let reference = Reference::new(real.clone(), Settings::default(), &ALL).expect("valid");
+        reference.score(generated, &ALL).expect("valid")
     }
 
     #[test]
@@ -205,7 +209,7 @@ mod tests {
         assert_eq!(value("frechet_distance"), crate::frechet_distance(&real, &generated).expect("defined"));
         let kid = crate::kid(&real, &generated, Seeds::new(0)).expect("defined");
         assert_eq!((Ok(value("kid_std")), value("kid")), (kid.std, kid.mean));
-        let manifold = crate::manifold(&real, &generated, 5).expect("defined");
+        let manifold = crate::manifold(&real, &generated, &Settings::default()).expect("defined");
         assert_eq!((Ok(value("recall")), Ok(value("density"))), (manifold.recall, manifold.density));
         assert_eq!(value("sliced_w2"), crate::sliced_w2(&real, &generated, Seeds::new(0)).expect("defined"));
         assert_eq!(value("trace_cov"), crate::trace_cov(&generated).expect("defined"));
@@ -267,25 +271,25 @@ mod tests {
         let scores = scores(&real, &generated);
         assert!(scores.values.values().all(Option::is_none));
         assert_eq!(scores.undefined["kid"], "row 2, column 1 of the generated features is NaN");
-        let error = Reference::new(generated, 5, &ALL).expect_err("not a reference");
+        let error = Reference::new(generated, Settings::default(), &ALL).expect_err("not a reference");
         assert!(error.to_string().contains("of the real features is NaN"));
     }
 
     #[test]
     fn misuse_is_an_error_with_a_remedy() {
         let real = gaussian(1, 20, 3, 0.0);
-        let error = Reference::new(real.clone(), 5, &["precison"]).expect_err("misspelt");
+        let error = Reference::new(real.clone(), Settings::default(), &["precison"]).expect_err("misspelt");
         assert!(error.to_string().contains("did you mean `precision`"), "{error}");
-        let error = Reference::new(real.clone(), 5, &["modes_kept"]).expect_err("not of features");
+        let error = Reference::new(real.clone(), Settings::default(), &["modes_kept"]).expect_err("not of features");
         assert!(error.to_string().contains("centres"), "{error}");
-        assert!(Reference::new(real.clone(), 0, &ALL).is_err());
-        let reference = Reference::new(real.clone(), 5, &["kid"]).expect("valid");
-        let error = reference.score(&real, &["recall"], Seeds::new(0)).expect_err("unprepared");
+        assert!(Reference::new(real.clone(), Settings { k: 0, ..Settings::default() }, &ALL).is_err());
+        let reference = Reference::new(real.clone(), Settings::default(), &["kid"]).expect("valid");
+        let error = reference.score(&real, &["recall"]).expect_err("unprepared");
         assert_eq!(error, MetricsError::NotPrepared { name: "recall" });
-        let error = reference.score(&gaussian(1, 20, 4, 0.0), &["kid"], Seeds::new(0)).expect_err("other dimension");
+        let error = reference.score(&gaussian(1, 20, 4, 0.0), &["kid"]).expect_err("other dimension");
         assert_eq!(error, MetricsError::DimensionMismatch { real: 3, generated: 4 });
         assert!(!error.is_undefined());
         let torn = Features { values: vec![0.0; 5], ..real };
-        assert!(matches!(Reference::new(torn, 5, &ALL), Err(MetricsError::BufferLength { .. })));
+        assert!(matches!(Reference::new(torn, Settings::default(), &ALL), Err(MetricsError::BufferLength { .. })));
     }
 }

@@ -5,7 +5,7 @@ use std::io::{Cursor, Read, Write};
 use std::path::Path;
 
 use madloop_core::{FeatureMap, Features, Samples, Scores, Seeds};
-use madloop_metrics::{Moments, Of, Reference};
+use madloop_metrics::{Moments, Of, Reference, Settings};
 use npyz::WriterBuilder;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -92,9 +92,11 @@ pub fn compare(real: &Path, generated: &Path, read: &ReadOptions, options: &Opti
                 return Err(Error::bad_file(path, why, "lower --n or leave it out"));
             }
             map = features_for(options, real_set)?;
+            let settings =
+                Settings { k: options.k, seeds, generated_rows: Some(n(generated_set)), ..Settings::default() };
             let features = |set: &Samples| map.features(&subset(set, n(set), seeds)?);
-            let reference = Reference::new(features(real_set)?, options.k, &options.metrics).map_err(metric_error)?;
-            scores = reference.score(&features(generated_set)?, &options.metrics, seeds).map_err(metric_error)?;
+            let reference = Reference::new(features(real_set)?, settings, &options.metrics).map_err(metric_error)?;
+            scores = reference.score(&features(generated_set)?, &options.metrics).map_err(metric_error)?;
             rows = [Some(n(real_set)), Some(n(generated_set))];
         }
         sets => {

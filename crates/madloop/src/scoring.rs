@@ -7,7 +7,7 @@ use madloop_core::{
     Evaluator, FeatureMap, Features, Generator, OnExhausted, Real, RealPool, Samples, SamplingBias, Scores, Seeds,
     Shape, Stream,
 };
-use madloop_metrics::{Metric, Of, Reference};
+use madloop_metrics::{Metric, Of, Reference, Settings};
 
 use crate::config::{Experiment, FeatureName, ModelConfig, ReferenceSplit, did_you_mean};
 use crate::data::{DataConfig, DataSet, DataSource, GRID25_SIGMA, Known, grid25_centres};
@@ -134,7 +134,8 @@ impl SetEvaluator {
             }
         }
         let window = crate::report::bounds(&reference);
-        let reference = Reference::new(features.features(&reference)?, score.k, &metrics).map_err(metric_error)?;
+        let settings = Settings { k: score.k, seeds: fixed, generated_rows: Some(n as usize), ..Settings::default() };
+        let reference = Reference::new(features.features(&reference)?, settings, &metrics).map_err(metric_error)?;
         let lambda = score.lambda.map(SamplingBias::new).transpose()?;
         Ok(Self { n, lambda, features, metrics, others, known: data.distribution, reference, held_out, window })
     }
@@ -212,9 +213,9 @@ impl Evaluator for SetEvaluator {
         }
     }
 
-    fn score(&self, generated: &Samples, model: Option<&dyn Generator>, seeds: Seeds) -> madloop_core::Result<Scores> {
+    fn score(&self, generated: &Samples, model: Option<&dyn Generator>, _seeds: Seeds) -> madloop_core::Result<Scores> {
         let features = self.features.features(generated)?;
-        let mut scores = self.reference.score(&features, &self.metrics, seeds).map_err(madloop_core::Error::other)?;
+        let mut scores = self.reference.score(&features, &self.metrics).map_err(madloop_core::Error::other)?;
         let (of_model, of_modes): (Vec<&'static Metric>, Vec<&'static Metric>) =
             self.others.iter().copied().partition(|metric| metric.of == Of::Model);
         for metric in of_model {

@@ -1,7 +1,7 @@
 //! Values of scipy, prdc and POT, made by tests/golden/make_golden.py.
 
 use madloop_core::{Features, Seeds};
-use madloop_metrics::{frechet_distance, kid, manifold, sliced_w2, trace_cov};
+use madloop_metrics::{Settings, frechet_distance, kid, manifold, sliced_w2, trace_cov};
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -56,7 +56,7 @@ fn the_reference_tools_agree() {
         let (x, y) = (first_column(&real), first_column(&generated));
         close("w2_1d", sliced_w2(&x, &y, Seeds::new(0)).expect("defined"), case.w2_1d, 1e-12, 0.0);
         // Counts, so equal.
-        let found = manifold(&real, &generated, golden.k).expect("finite");
+        let found = manifold(&real, &generated, &Settings { k: golden.k, ..Settings::default() }).expect("finite");
         assert_eq!(found.precision, Ok(case.precision), "{}", case.name);
         assert_eq!(found.recall, Ok(case.recall), "{}", case.name);
         assert_eq!(found.density, Ok(case.density), "{}", case.name);

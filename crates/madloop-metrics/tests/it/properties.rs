@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use madloop_core::{Features, Seeds};
-use madloop_metrics::{CATALOG, Of, Reference};
+use madloop_metrics::{CATALOG, Of, Reference, Settings};
 use proptest::prelude::*;
 
 const K: usize = 3;
@@ -14,8 +14,9 @@ fn names() -> Vec<&'static str> {
 
 /// Every defined feature metric.
 fn scores(real: &Features, generated: &Features) -> BTreeMap<String, f64> {
-    let reference = Reference::new(real.clone(), K, &names()).expect("a valid reference");
-    let scores = reference.score(generated, &names(), Seeds::new(5)).expect("a valid set");
+    let settings = Settings { k: K, seeds: Seeds::new(5), ..Settings::default() };
+    let reference = Reference::new(real.clone(), settings, &names()).expect("a valid reference");
+    let scores = reference.score(generated, &names()).expect("a valid set");
     assert!(scores.undefined.keys().all(|name| name == "kid_std"), "{:?}", scores.undefined);
     scores.values.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
 }

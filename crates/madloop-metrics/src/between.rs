@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
-use crate::cloud::{Band, Block, Cloud, LANES, Precision, Products, squared_distance};
+use crate::cloud::{Band, Block, Cloud, LANES, Precision, Products, squared_distance, vectorised};
 use crate::subsets::{KernelSums, Subsets, add_up};
 use crate::tiles::ranges;
 
@@ -33,7 +33,7 @@ pub(crate) struct Between {
     pub(crate) pairs: u64,
     /// Real balls around a generated row.
     pub(crate) covered: usize,
-    /// Generated rows farther from their nearest real row than that is from its own nearest one.
+    /// Generated rows farther from their nearest real row than that is from its own nearest one (than each of several is).
     pub(crate) authentic: usize,
     /// Of each subset, the sum of the kernel over its pairs of a generated and a real row.
     pub(crate) kernel: Vec<f64>,
@@ -81,8 +81,10 @@ pub(crate) fn between<T: Precision>(
                 let ranks = subsets.map(|(_, right)| right.ranks_in(columns.clone()));
                 for (row, products) in rows.iter_mut().zip(tile) {
                     if needs_distances {
-                        let limits = (real_limits.as_slice(), balls.real_nearest.is_some());
-                        row.look(generated, real, columns.start, products, limits, (&covered, &recalled));
+                        let limits = (real_limits.as_slice(), balls.real_nearest);
+                        vectorised(|| {
+                            row.look(generated, real, columns.start, products, limits, (&covered, &recalled));
+                        });
                     }
                     if let (Some(sums), Some((ours, theirs)), Some(ranks)) = (&mut sums, &terms, &ranks) {
                         let term = ours[row.i];
@@ -92,7 +94,7 @@ pub(crate) fn between<T: Precision>(
                     }
                 }
             }
-            let authentic = |row: &&Row| balls.real_nearest.is_some_and(|own| row.nearest.0 > own[row.nearest.1]);
+            let authentic = |row: &&Row| balls.real_nearest.is_some() && row.nearest.0 > row.nearest.1;
             Found {
                 inside: rows.iter().filter(|row| row.pairs > 0).count(),
                 pairs: rows.iter().map(|row| row.pairs).sum(),
@@ -119,30 +121,31 @@ struct Row {
     limit: f64,
     /// Real balls around it.
     pairs: u64,
-    /// The least squared distance so far and the first real row at it.
-    nearest: (f64, usize),
+    /// The least squared distance so far, and the largest squared distance from a real row at it to its own nearest.
+    nearest: (f64, f64),
 }
 
 impl Row {
     fn new(i: usize, limit: f64) -> Self {
-        Self { i, limit, pairs: 0, nearest: (f64::INFINITY, 0) }
+        Self { i, limit, pairs: 0, nearest: (f64::INFINITY, 0.0) }
     }
 
     /// Looks at the real rows from `start` on.
+    #[inline(always)]
     fn look<T: Precision>(
         &mut self,
         generated: &Cloud<'_>,
         real: &Cloud<'_>,
         start: usize,
         products: &[T],
-        (limits, find_nearest): (&[f64], bool),
+        (limits, real_nearest): (&[f64], Option<&[f64]>),
         (covered, recalled): (&[AtomicBool], &[AtomicBool]),
     ) {
         let square = real.square_of_scale();
         let low_norm = generated.low_norms[self.i];
         for (chunk, products) in products.chunks(LANES).enumerate() {
             let first = start + chunk * LANES;
-            let nearest = if find_nearest { self.nearest.0 * square } else { -1.0 };
+            let nearest = if real_nearest.is_some() { self.nearest.0 * square } else { -1.0 };
             let limit = self.limit.max(nearest);
             let others = real.low_norms[first..].iter().zip(&limits[first..]);
             let mut any = false;
@@ -158,12 +161,15 @@ impl Row {
                 let low = low_norm + real.low_norms[j] - 2.0 * product.wide();
                 let high = low + (generated.widths[self.i] + real.widths[j]);
                 let (own, other) = (self.limit, limits[j]);
-                let may_be_nearest = find_nearest && low < self.nearest.0 * square;
+                let may_be_nearest = real_nearest.is_some() && low <= self.nearest.0 * square;
                 let decided = |limit: f64| low > limit || high <= limit;
                 let d2 = if may_be_nearest || !decided(own) || !decided(other) {
                     let exact = squared_distance(generated.set.row(self.i), real.set.row(j));
-                    if find_nearest && exact < self.nearest.0 {
-                        self.nearest = (exact, j);
+                    if let Some(own) = real_nearest.map(|nearest| nearest[j]) {
+                        let at_it = if exact == self.nearest.0 { self.nearest.1.max(own) } else { own };
+                        if exact <= self.nearest.0 {
+                            self.nearest = (exact, at_it);
+                        }
                     }
                     exact * square
                 } else {

@@ -29,33 +29,52 @@ const SMALL: f64 = 2e9;
 pub(crate) trait Precision: ComplexField + Copy + Default + Send + Sync + 'static {
     /// Half the distance from 1 to the next number.
     const ROUNDOFF: f64;
-    fn narrow(value: f64) -> Self;
     fn wide(self) -> f64;
+    /// (`value` - (`high` + `low`)) * `scale`, rounded twice at most beside the power of two.
+    fn centred(value: f32, high: f32, low: f32, scale: f64) -> Self;
+    fn one() -> Self;
 }
 
 impl Precision for f32 {
     const ROUNDOFF: f64 = f32::EPSILON as f64 / 2.0;
-    fn narrow(value: f64) -> Self {
-        value as f32
-    }
+    #[inline(always)]
     fn wide(self) -> f64 {
         f64::from(self)
+    }
+    #[inline(always)]
+    fn centred(value: f32, high: f32, low: f32, scale: f64) -> Self {
+        ((value - high) - low) * scale as f32
+    }
+    fn one() -> Self {
+        1.0
     }
 }
 
 impl Precision for f64 {
     const ROUNDOFF: f64 = f64::EPSILON / 2.0;
-    fn narrow(value: f64) -> Self {
-        value
-    }
+    #[inline(always)]
     fn wide(self) -> f64 {
         self
     }
+    #[inline(always)]
+    fn centred(value: f32, high: f32, low: f32, scale: f64) -> Self {
+        (f64::from(value) - (f64::from(high) + f64::from(low))) * scale
+    }
+    fn one() -> Self {
+        1.0
+    }
 }
 
-/// Whether all products of `n` rows with `m` rows of `d` columns are few enough for f64.
-pub(crate) fn is_small(n: usize, m: usize, d: usize) -> bool {
-    n as f64 * m as f64 * d as f64 <= SMALL
+/// Whether the products of the rows of two sets are made in f64: they are few, or of a size that f32 cannot square.
+pub(crate) fn in_double(x: &Features, y: &Features) -> bool {
+    let largest = |set: &Features| set.values.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
+    let largest = largest(x).max(largest(y));
+    x.rows as f64 * y.rows as f64 * x.dim as f64 <= SMALL || !(1e-15..1e15).contains(&largest)
+}
+
+/// Runs `work` with the widest vector instructions of this machine; results are the same with any.
+pub(crate) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
+    pulp::Arch::new().dispatch(work)
 }
 
 /// Rows and columns of a block of products; scratch memory is `(rows + columns) * d + rows * columns` numbers a thread at most.
@@ -66,16 +85,19 @@ pub(crate) struct Block {
 }
 
 impl Block {
-    /// Blocks for `n` rows: small enough that all threads have some.
+    /// Blocks for `n` rows: few, since every band of rows copies all columns, but some for each thread.
     pub(crate) fn for_rows(n: usize) -> Self {
-        Self { rows: (n / 16).next_multiple_of(16).clamp(32, 256), columns: 512 }
+        let rows = (n / (4 * rayon::current_num_threads())).next_multiple_of(GRAIN);
+        Self { rows: rows.clamp(2 * GRAIN, 1024), columns: 512 }
     }
 }
 
 /// A set about a centre.
 pub(crate) struct Cloud<'a> {
     pub(crate) set: &'a Features,
-    centre: &'a [f64],
+    /// Centre: the sum of two f32 a column.
+    high: Vec<f32>,
+    low: Vec<f32>,
     /// Power of two by which differences to the centre are multiplied.
     scale: f64,
     /// Scaled squared norms of the rows, each lowered by the rounding that a product with this row can have.
@@ -85,31 +107,34 @@ pub(crate) struct Cloud<'a> {
 }
 
 impl<'a> Cloud<'a> {
-    /// `set` about `centre` (`[d]`), scaled for products with its own rows.
-    pub(crate) fn new<T: Precision>(set: &'a Features, centre: &'a [f64]) -> Self {
-        let norms = norms(set, centre);
+    /// `set` about `centre` (`[d]`, to 48 bits), scaled for products with its own rows.
+    pub(crate) fn new<T: Precision>(set: &'a Features, centre: &[f64]) -> Self {
+        let (high, low) = split(centre);
+        let norms = norms(set, &high, &low);
         let scale = scale_of(norms.iter().copied().fold(0.0, f64::max));
-        Self::scaled::<T>(set, centre, scale, norms)
+        Self::scaled::<T>(set, (high, low), scale, norms)
     }
 
     /// Two sets about one centre, scaled for products with each other's rows.
-    pub(crate) fn pair<T: Precision>(x: &'a Features, y: &'a Features, centre: &'a [f64]) -> (Self, Self) {
-        let (x_norms, y_norms) = (norms(x, centre), norms(y, centre));
+    pub(crate) fn pair<T: Precision>(x: &'a Features, y: &'a Features, centre: &[f64]) -> (Self, Self) {
+        let (high, low) = split(centre);
+        let (x_norms, y_norms) = (norms(x, &high, &low), norms(y, &high, &low));
         let scale = scale_of(x_norms.iter().chain(&y_norms).copied().fold(0.0, f64::max));
-        (Self::scaled::<T>(x, centre, scale, x_norms), Self::scaled::<T>(y, centre, scale, y_norms))
+        let x = Self::scaled::<T>(x, (high.clone(), low.clone()), scale, x_norms);
+        (x, Self::scaled::<T>(y, (high, low), scale, y_norms))
     }
 
-    fn scaled<T: Precision>(set: &'a Features, centre: &'a [f64], scale: f64, norms: Vec<f64>) -> Self {
-        // A product of two rows errs by at most (terms of a slice + slices + 2 roundings of the centred values) roundoffs
+    fn scaled<T: Precision>(set: &'a Features, (high, low): (Vec<f32>, Vec<f32>), scale: f64, norms: Vec<f64>) -> Self {
+        // A product of two rows errs by at most (terms of a slice + slices + 4 roundings of the centred values) roundoffs
         // times |x||y| <= (|x|^2 + |y|^2) / 2, and enters twice; in f64, norms and direct sums of d terms err by
-        // (4 d + 16) roundoffs of their size. What underflows is below 2^-120 of the largest norm.
-        let terms = (set.dim.min(DEPTH) + set.dim.div_ceil(DEPTH) + 6) as f64;
+        // (4 d + 16) roundoffs of their size. What underflows is below 2^-80 of the largest norm.
+        let terms = (set.dim.min(DEPTH) + set.dim.div_ceil(DEPTH) + 8) as f64;
         let error = terms * T::ROUNDOFF * 1.01 + (8 * set.dim + 32) as f64 * f64::EPSILON;
-        let underflow = set.dim as f64 * 2f64.powi(-120);
+        let underflow = set.dim as f64 * 2f64.powi(-80);
         let scaled = norms.into_iter().map(|norm| norm * scale * scale);
         let (low_norms, widths) =
             scaled.map(|norm| ((1.0 - error) * norm - underflow, 2.0 * (error * norm + underflow))).unzip();
-        Self { set, centre, scale, low_norms, widths }
+        Self { set, high, low, scale, low_norms, widths }
     }
 
     /// Turns a squared distance into the units of the bounds.
@@ -121,10 +146,10 @@ impl<'a> Cloud<'a> {
     /// product make x.y / d + 1.
     pub(crate) fn kernel_terms(&self) -> Vec<f64> {
         let d = self.set.dim as f64;
-        let half: f64 = self.centre.iter().map(|c| c * c).sum::<f64>() / 2.0;
+        let centre: Vec<f64> = centre(&self.high, &self.low).collect();
+        let half: f64 = centre.iter().map(|c| c * c).sum::<f64>() / 2.0;
         let term = |row: usize| {
-            let row = self.set.row(row).iter().zip(self.centre);
-            (row.map(|(&v, &c)| (f64::from(v) - c) * c).sum::<f64>() + half) / d + 0.5
+            vectorised(|| (sum_of(self.set.row(row), &self.high, &self.low, |x, c| x * c) + half) / d + 0.5)
         };
         (0..self.set.rows).into_par_iter().with_min_len(64).map(term).collect()
     }
@@ -137,23 +162,53 @@ impl<'a> Cloud<'a> {
     /// Copies columns `columns` of rows `rows` (`[rows, columns]`, row-major), centred and scaled, to
     /// the end of `out`, and fills up with rows of zeros.
     fn extend<T: Precision>(&self, rows: Range<usize>, columns: Range<usize>, out: &mut Vec<T>) {
-        let centre = &self.centre[columns.clone()];
-        let missing = rows.len().next_multiple_of(GRAIN) - rows.len();
-        for row in rows {
-            let row = &self.set.row(row)[columns.clone()];
-            out.extend(row.iter().zip(centre).map(|(&v, &c)| T::narrow((f64::from(v) - c) * self.scale)));
-        }
-        out.resize(out.len() + missing * centre.len(), T::default());
+        let (high, low) = (&self.high[columns.clone()], &self.low[columns.clone()]);
+        let width = columns.len();
+        let start = out.len();
+        out.resize(start + rows.len().next_multiple_of(GRAIN) * width, T::default());
+        vectorised(|| {
+            for (out, row) in out[start..].chunks_exact_mut(width).zip(rows) {
+                let row = &self.set.row(row)[columns.clone()];
+                for (((out, &value), &high), &low) in out.iter_mut().zip(row).zip(high).zip(low) {
+                    *out = T::centred(value, high, low, self.scale);
+                }
+            }
+        });
     }
 }
 
+/// Each number as the sum of two f32.
+fn split(centre: &[f64]) -> (Vec<f32>, Vec<f32>) {
+    centre.iter().map(|&c| (c as f32, (c - f64::from(c as f32)) as f32)).unzip()
+}
+
+fn centre<'a>(high: &'a [f32], low: &'a [f32]) -> impl Iterator<Item = f64> + 'a {
+    high.iter().zip(low).map(|(&high, &low)| f64::from(high) + f64::from(low))
+}
+
 /// Squared norms of the differences to the centre (`[n]`).
-fn norms(set: &Features, centre: &[f64]) -> Vec<f64> {
-    let norm = |row| -> f64 {
-        let row: &[f32] = set.row(row);
-        row.iter().zip(centre).map(|(&v, &c)| (f64::from(v) - c) * (f64::from(v) - c)).sum()
-    };
+fn norms(set: &Features, high: &[f32], low: &[f32]) -> Vec<f64> {
+    let norm = |row| vectorised(|| sum_of(set.row(row), high, low, |x, _| x * x));
     (0..set.rows).into_par_iter().with_min_len(64).map(norm).collect()
+}
+
+/// The sum of `term`(x - c, c) over the columns, in eight interleaved sums.
+#[inline(always)]
+fn sum_of(row: &[f32], high: &[f32], low: &[f32], term: impl Fn(f64, f64) -> f64) -> f64 {
+    let of = |value: f32, high: f32, low: f32| {
+        let centre = f64::from(high) + f64::from(low);
+        term(f64::from(value) - centre, centre)
+    };
+    let mut sums = [0.0; 8];
+    let (rows, highs, lows) = (row.chunks_exact(8), high.chunks_exact(8), low.chunks_exact(8));
+    let rest = rows.remainder().iter().zip(highs.remainder()).zip(lows.remainder());
+    let rest: f64 = rest.map(|((&value, &high), &low)| of(value, high, low)).sum();
+    for ((row, high), low) in rows.zip(highs).zip(lows) {
+        for (lane, sum) in sums.iter_mut().enumerate() {
+            *sum += of(row[lane], high[lane], low[lane]);
+        }
+    }
+    sums.iter().sum::<f64>() + rest
 }
 
 /// The power of two that makes rows whose largest squared norm is `largest` about 1 long.
@@ -209,7 +264,7 @@ impl<T: Precision> Products<T> {
                 accum,
                 MatRef::from_row_major_slice(&self.right, width, k),
                 MatRef::from_column_major_slice(left, k, band.rows),
-                T::narrow(1.0),
+                T::one(),
                 Par::Seq,
             );
             accum = Accum::Add;
@@ -219,6 +274,7 @@ impl<T: Precision> Products<T> {
 }
 
 /// |x - y|^2, summed directly in f64: exact zero for equal rows and symmetric in its arguments.
+#[inline(always)]
 pub(crate) fn squared_distance(x: &[f32], y: &[f32]) -> f64 {
     let square = |(&x, &y): (&f32, &f32)| {
         let difference = f64::from(x) - f64::from(y);

@@ -79,8 +79,13 @@ pub(crate) fn draw(n_real: usize, n_generated: usize, how: KidSubsets, seeds: Se
     const WHY: &str = "the unbiased estimate has pairs within the set";
     let KidSubsets { count, size, draws } = how;
     if count == 0 || size < 2 {
-        let (name, value) = if count == 0 { ("the number of KID subsets", count) } else { ("the KID subset size", size) };
-        return Err(MetricsError::Setting { name, value: value as f64, must: "1 subset or more, of 2 samples or more" });
+        let (name, value) =
+            if count == 0 { ("the number of KID subsets", count) } else { ("the KID subset size", size) };
+        return Err(MetricsError::Setting {
+            name,
+            value: value as f64,
+            must: "1 subset or more, of 2 samples or more",
+        });
     }
     let least = match draws {
         Draws::Addressed => 2,

@@ -6,7 +6,7 @@
 use madloop_core::Features;
 
 use crate::between::{Balls, Between, between};
-use crate::cloud::{Block, Cloud, Precision, is_small};
+use crate::cloud::{Block, Cloud, Precision, in_double};
 use crate::error::check_rows;
 use crate::kid::{Draws, Kid, draw, from_sums};
 use crate::manifold::Manifold;
@@ -175,7 +175,7 @@ fn pass(set: &Features, centre: &[f64], neighbours: usize, subsets: Option<&Subs
     if neighbours == 0 && subsets.is_none() {
         return Within { nearest: Vec::new(), kernel: Vec::new() };
     }
-    if is_small(set.rows, set.rows, set.dim) {
+    if in_double(set, set) {
         of::<f64>(set, centre, neighbours, subsets)
     } else {
         of::<f32>(set, centre, neighbours, subsets)
@@ -202,7 +202,7 @@ fn cross_pass(
     if subsets.is_none() && balls.real.is_none() && balls.generated.is_none() && balls.real_nearest.is_none() {
         return Between::default();
     }
-    if is_small(real.rows, generated.rows, real.dim) {
+    if in_double(real, generated) {
         of::<f64>(generated, real, centre, balls, subsets)
     } else {
         of::<f32>(generated, real, centre, balls, subsets)

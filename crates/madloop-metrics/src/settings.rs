@@ -2,9 +2,9 @@
 
 use madloop_core::Seeds;
 
+use crate::Result;
 use crate::error::MetricsError;
 use crate::kid::KidSubsets;
-use crate::Result;
 
 /// Whether a sample at exactly a ball's radius lies in the ball.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 
 use rayon::prelude::*;
 
-use crate::cloud::{Band, Block, Cloud, LANES, Precision, Products, squared_distance};
+use crate::cloud::{Band, Block, Cloud, LANES, Precision, Products, squared_distance, vectorised};
 use crate::subsets::{KernelSums, Subsets, add_up};
 use crate::tiles::ranges;
 
@@ -41,7 +41,7 @@ pub(crate) fn within<T: Precision>(cloud: &Cloud<'_>, k: usize, subsets: Option<
                 let ranks = subsets.map(|subsets| subsets.ranks_in(columns.clone()));
                 for (i, products) in band.clone().zip(tile) {
                     if k > 0 {
-                        nearest.row(cloud, square, i, columns.start, products);
+                        vectorised(|| nearest.row(cloud, square, i, columns.start, products));
                     }
                     if let (Some(sums), Some(terms), Some(ranks)) = (&mut sums, &terms, &ranks) {
                         let bases = products.iter().zip(&terms[columns.clone()]);
@@ -91,6 +91,7 @@ impl Nearest {
     }
 
     /// Looks at the pairs of row `i` with the rows from `start` on, of those after `i`.
+    #[inline(always)]
     fn row<T: Precision>(&mut self, cloud: &Cloud<'_>, square: f64, i: usize, start: usize, products: &[T]) {
         let low_norm = cloud.low_norms[i];
         for (chunk, products) in products.chunks(LANES).enumerate() {

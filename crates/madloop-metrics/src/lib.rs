@@ -9,6 +9,7 @@
 //! no value is NaN.
 
 mod catalog;
+mod covariance;
 mod error;
 mod frechet;
 mod kid;
@@ -17,18 +18,21 @@ mod manifold;
 mod modes;
 mod moments;
 mod neighbours;
+mod scatter;
 mod score;
 mod sliced;
 mod spread;
 mod tiles;
 
 pub use catalog::{CATALOG, Direction, Metric, Of, find, nearest};
+pub use covariance::{COVARIANCE_TOLERANCE, check_covariance};
 pub use error::{MetricsError, Result};
 pub use frechet::{frechet_distance, gaussian_w2_sq, w2_sq_to_standard};
 pub use kid::{KID_SUBSET_SIZE, KID_SUBSETS, Kid, kid};
 pub use manifold::{Manifold, manifold};
 pub use modes::{Modes, modes};
 pub use moments::Moments;
+pub use scatter::{Scatter, ScatterBuilder};
 pub use score::Reference;
 pub use sliced::{SLICED_PROJECTIONS, sliced_w2};
 pub use spread::{trace, trace_cov};

@@ -1,5 +1,6 @@
 // What must hold for every file, whatever it holds; shared by the fuzzer and by the tests of `madloop`.
 
+use std::io::{Cursor, Write};
 use std::path::{Path, PathBuf};
 
 use madloop::data::{ReadOptions, RowSink, read_samples, stream_samples};
@@ -7,7 +8,11 @@ use madloop::{Result, stats};
 use madloop_core::{Samples, Shape};
 
 /// Names under which an input is read; the first byte of the input chooses.
-pub const NAMES: [&str; 5] = ["x.npy", "x.npz", "x.safetensors", "x-images-idx3-ubyte", "x.csv"];
+pub const NAMES: [&str; 6] = ["x.npy", "x.npz", "x.safetensors", "x-images-idx3-ubyte", "x.csv", "packed.npz"];
+
+/// Members of a packed input, in their order. Each is two bytes of length and its content: packed here, so that changes
+/// of the content are not all stopped by the checksums of the zip.
+const MEMBERS: [&str; 5] = ["mu", "sigma", "n", "mu_rest", "provenance"];
 
 /// Files beyond this are not read: nothing new is in them.
 const MOST: usize = 1 << 16;
@@ -34,7 +39,8 @@ impl Folder {
             return;
         }
         let path = self.root.join(NAMES[usize::from(*kind) % NAMES.len()]);
-        std::fs::write(&path, bytes).expect("a small file");
+        let packed = path.ends_with("packed.npz").then(|| pack(bytes));
+        std::fs::write(&path, packed.as_deref().unwrap_or(bytes)).expect("a small file");
         check_file(&path);
     }
 }
@@ -43,6 +49,20 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let _ = std::fs::remove_dir_all(&self.root);
     }
+}
+
+/// The .npz of a packed input.
+pub fn pack(mut bytes: &[u8]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
+    for name in MEMBERS {
+        let [low, high, rest @ ..] = bytes else { break };
+        let (member, rest) = rest.split_at(rest.len().min(usize::from(u16::from_le_bytes([*low, *high]))));
+        bytes = rest;
+        zip.start_file(format!("{name}.npy"), options).expect("a member");
+        zip.write_all(member).expect("memory");
+    }
+    zip.finish().expect("a zip").into_inner()
 }
 
 fn check_file(path: &Path) {

@@ -22,7 +22,7 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Compare a real and a generated set
     Score(ScoreArgs),
-    /// Write mean and covariance of a set to an .npz file that pytorch-fid reads
+    /// Write mean and covariance of a set, or of merged parts, to an .npz file that pytorch-fid reads
     Stats(StatsArgs),
     /// Write the HTML report of one or several runs
     Report(ReportArgs),

@@ -22,7 +22,7 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Compare a real and a generated set
     Score(ScoreArgs),
-    /// Write mean and covariance of a set to an .npz file that pytorch-fid reads
+    /// Write mean and covariance of a set, or of merged parts, to an .npz file that pytorch-fid reads
     Stats(StatsArgs),
     /// Write the HTML report of one or several runs
     Report(ReportArgs),
@@ -155,14 +155,43 @@ pub(crate) struct ScoreArgs {
 }
 
 #[derive(Debug, ClapArgs)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, disable_help_subcommand = true)]
 pub(crate) struct StatsArgs {
-    /// The set: .npy, .npz, .safetensors, IDX, .csv, a folder, .zip or .tar of images
-    pub(crate) input: PathBuf,
+    #[command(subcommand)]
+    pub(crate) command: Option<StatsCommand>,
+    /// The set: .npy, .npz, .safetensors, IDX, .csv, a folder, .zip or .tar of images (a file called merge is ./merge)
+    #[arg(required = true)]
+    pub(crate) input: Option<PathBuf>,
     /// The file to write, with arrays mu and sigma (f64)
-    #[arg(short, long, value_name = "FILE.npz")]
-    pub(crate) output: PathBuf,
+    #[arg(short, long, value_name = "FILE.npz", required = true)]
+    pub(crate) output: Option<PathBuf>,
+    /// Feature map: none for vectors, pixels for images [default: whichever fits]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) features: Option<String>,
+    /// Accept a set of one sample, as a part to be merged
+    #[arg(long)]
+    pub(crate) shard: bool,
     #[command(flatten)]
     pub(crate) images: ImageArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StatsCommand {
+    /// Merge statistics files, as if their samples had been one set
+    Merge(MergeArgs),
+}
+
+#[derive(Debug, ClapArgs)]
+pub(crate) struct MergeArgs {
+    /// Statistics of the parts, all with the same features and preprocessing
+    #[arg(required = true, value_name = "FILE.npz")]
+    pub(crate) inputs: Vec<PathBuf>,
+    /// The file to write
+    #[arg(short, long, value_name = "FILE.npz")]
+    pub(crate) output: PathBuf,
+    /// Number of samples of each file, in their order, for files of other programs, which do not hold it
+    #[arg(long, value_name = "N1,N2", value_delimiter = ',')]
+    pub(crate) n: Option<Vec<u64>>,
 }
 
 #[derive(Debug, ClapArgs)]

@@ -66,6 +66,38 @@ pub enum MetricsError {
         name: &'static str,
     },
 
+    /// Two parts of different dimensions.
+    #[error("one part has {left} dimensions and the other {right}; merge parts of the same features")]
+    MergeDimensions {
+        /// Dimensions of the one.
+        left: usize,
+        /// Dimensions of the other.
+        right: usize,
+    },
+    /// A matrix that does not fit into memory.
+    #[error("there is no memory for a matrix of {dim} x {dim} numbers of 8 bytes; use features of fewer dimensions")]
+    NoMemory {
+        /// Its side.
+        dim: usize,
+    },
+    /// A matrix that should be its own transpose.
+    #[error(
+        "{what} is not symmetric: entries [{row}, {column}] and [{column}, {row}] differ by {difference:e} \
+         (largest entry {largest:e})"
+    )]
+    NotSymmetric {
+        /// Which matrix.
+        what: &'static str,
+        /// The largest difference.
+        difference: f64,
+        /// Its row.
+        row: usize,
+        /// Its column.
+        column: usize,
+        /// The largest |entry|.
+        largest: f64,
+    },
+
     /// Undefined: too few samples.
     #[error("n = {n} {set} samples is less than {needs}: {why}")]
     TooFew {
@@ -152,7 +184,10 @@ impl MetricsError {
             | Self::Setting { .. }
             | Self::UnknownMetric { .. }
             | Self::NotOfFeatures { .. }
-            | Self::NotPrepared { .. } => false,
+            | Self::NotPrepared { .. }
+            | Self::MergeDimensions { .. }
+            | Self::NoMemory { .. }
+            | Self::NotSymmetric { .. } => false,
         }
     }
 }

@@ -1,20 +1,16 @@
-//! Two sets on disk, compared; and the statistics of one, as pytorch-fid keeps them.
+//! Two sets on disk, compared.
 
-use std::collections::BTreeMap;
-use std::io::{Cursor, Read, Write};
 use std::path::Path;
 
 use madloop_core::{FeatureMap, Features, Samples, Scores, Seeds};
 use madloop_metrics::{Moments, Of, Reference, Settings};
-use npyz::WriterBuilder;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::config::FeatureName;
-use crate::data::{ReadOptions, read_samples, zip_error};
+use crate::data::{ReadOptions, read_samples};
 use crate::scoring::{Values, balanced, check_metric, metric_error};
-use crate::store::write_atomically;
-use crate::{Error, Result};
+use crate::{Error, Result, stats};
 
 /// How two sets are compared.
 #[derive(Debug, Clone)]
@@ -198,93 +194,13 @@ fn checksum(set: &Set) -> String {
 /// Samples, unless the file is an .npz with `mu` and `sigma`.
 fn load(path: &Path, read: &ReadOptions) -> Result<Set> {
     if path.extension().is_some_and(|extension| extension == "npz")
-        && let Some((mean, covariance)) = read_stats(path)?
+        && let Some(stats) = stats::read(path)?
     {
-        return Ok(Set::Stats { mean, covariance });
+        if stats.n == Some(1) {
+            let why = "it holds the statistics of n = 1 sample, which has no covariance";
+            return Err(Error::bad_file(path, why, "merge it with others first: madloop stats merge"));
+        }
+        return Ok(Set::Stats { mean: stats.mean, covariance: stats.covariance });
     }
     Ok(Set::Samples(read_samples(path, read)?))
-}
-
-/// Writes `mu` (`[d]`) and `sigma` (`[d, d]`, divisor n - 1) of a set, f64, and its `n`; returns n and d.
-pub fn write_stats(input: &Path, read: &ReadOptions, output: &Path) -> Result<(usize, usize)> {
-    let samples = read_samples(input, read)?;
-    if samples.len() < 2 {
-        return Err(Error::bad_file(
-            input,
-            format!("it holds {} samples", samples.len()),
-            "a covariance needs at least 2",
-        ));
-    }
-    let moments = Moments::new(&all_values(&samples)).map_err(metric_error)?;
-    let d = samples.dim() as u64;
-    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
-    let arrays: [(&str, Vec<u64>, &[f64]); 3] = [
-        ("mu", vec![d], &moments.mean),
-        ("sigma", vec![d, d], &moments.covariance),
-        ("n", vec![], &[samples.len() as f64]),
-    ];
-    let cannot = |why: String| Error::bad_file(output, why, "choose another file");
-    for (name, shape, values) in arrays {
-        // A fixed date: the same set gives the same bytes.
-        let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);
-        zip.start_file(format!("{name}.npy"), options.last_modified_time(zip::DateTime::default()))
-            .map_err(|e| cannot(e.to_string()))?;
-        let mut bytes = Vec::new();
-        let encode = |bytes: &mut Vec<u8>| -> std::io::Result<()> {
-            let mut writer = npyz::WriteOptions::new().default_dtype().shape(&shape).writer(bytes).begin_nd()?;
-            writer.extend(values.iter().copied())?;
-            writer.finish()
-        };
-        encode(&mut bytes).and_then(|()| zip.write_all(&bytes)).map_err(|e| cannot(e.to_string()))?;
-    }
-    let bytes = zip.finish().map_err(|error| cannot(error.to_string()))?.into_inner();
-    write_atomically(output, &bytes)?;
-    Ok((samples.len(), samples.dim()))
-}
-
-/// `mu` and `sigma` of an .npz file; `None` when it has neither.
-#[expect(clippy::disallowed_methods, reason = "statistics files are read here")]
-fn read_stats(path: &Path) -> Result<Option<(Vec<f64>, Vec<f64>)>> {
-    const MOST_BYTES: u64 = 1 << 33;
-    let bad =
-        |why: String| Error::bad_file(path, why, "a statistics file holds arrays mu [d] and sigma [d, d], f64 or f32");
-    let file = std::fs::File::open(path).map_err(Error::io("open", path, "check that it exists and can be read"))?;
-    let mut archive = zip::ZipArchive::new(file).map_err(|error| zip_error(path, error))?;
-    let mut arrays: BTreeMap<&str, (Vec<u64>, Vec<f64>)> = BTreeMap::new();
-    for name in ["mu", "sigma"] {
-        let Ok(member) = archive.by_name(&format!("{name}.npy")) else { continue };
-        if member.size() > MOST_BYTES {
-            return Err(bad(format!("{name} claims {} bytes, more than the limit of {MOST_BYTES}", member.size())));
-        }
-        let mut bytes = Vec::new();
-        member.take(MOST_BYTES).read_to_end(&mut bytes).map_err(|error| bad(error.to_string()))?;
-        let npy = npyz::NpyFile::new(&bytes[..]).map_err(|error| bad(format!("{name}: {error}")))?;
-        let shape = npy.shape().to_vec();
-        let claimed = shape.iter().try_fold(1_u64, |product, &axis| product.checked_mul(axis));
-        if claimed.is_none_or(|claimed| claimed > bytes.len() as u64) {
-            return Err(bad(format!("{name} has the shape {shape:?} but {} bytes", bytes.len())));
-        }
-        let values = match npy.try_data::<f64>() {
-            Ok(values) => values.collect::<std::io::Result<Vec<f64>>>(),
-            Err(npy) => match npy.try_data::<f32>() {
-                Ok(values) => values.map(|value| value.map(f64::from)).collect(),
-                Err(npy) => return Err(bad(format!("{name} has the type {}", npy.dtype().descr()))),
-            },
-        };
-        arrays.insert(name, (shape, values.map_err(|error| bad(format!("{name}: {error}")))?));
-    }
-    match (arrays.remove("mu"), arrays.remove("sigma")) {
-        (None, None) => Ok(None),
-        (Some((mu_shape, mu)), Some((sigma_shape, sigma))) => {
-            let d = mu.len() as u64;
-            if mu_shape != [d] || sigma_shape != [d, d] {
-                return Err(bad(format!("mu is {mu_shape:?} and sigma {sigma_shape:?}")));
-            }
-            if let Some(value) = mu.iter().chain(&sigma).find(|value| !value.is_finite()) {
-                return Err(bad(format!("a value is {value}")));
-            }
-            Ok(Some((mu, sigma)))
-        }
-        (mu, _) => Err(bad(format!("{} is missing", if mu.is_some() { "sigma" } else { "mu" }))),
-    }
 }

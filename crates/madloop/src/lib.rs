@@ -10,6 +10,7 @@ mod provenance;
 pub mod report;
 pub mod scoring;
 mod session;
+pub mod stats;
 pub mod store;
 
 pub use error::{Error, Result};

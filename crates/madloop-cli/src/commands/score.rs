@@ -7,17 +7,14 @@ use serde_json::json;
 use crate::args::ScoreArgs;
 use crate::{output, table};
 
-use super::read_options;
+use super::{check_features, read_options};
 
 pub(crate) fn score(args: &ScoreArgs) -> anyhow::Result<()> {
     if args.metrics.iter().any(|name| name == "list") {
         describe();
         return Ok(());
     }
-    match args.features.as_deref() {
-        None | Some("none" | "pixels") => {}
-        Some(other) => bail!("--features {other}: this version has none (vectors as they are) and pixels"),
-    }
+    check_features(args.features.as_deref())?;
     let (Some(real), Some(generated)) = (&args.real, &args.generated) else {
         bail!("score compares two sets: give both --real A and --gen B (or --metrics list, to describe the metrics)");
     };

@@ -9,6 +9,7 @@ use super::loaded::Loaded;
 use super::map::{CHECK_PATH, FileView};
 use super::npz;
 use super::read::ReadOptions;
+use super::stream::Batches;
 use crate::{Error, Result};
 
 /// What to do about a damaged archive.
@@ -16,17 +17,36 @@ const REMAKE: &str = "make or download the archive again";
 
 /// Reads a zip: arrays if it holds .npy members, images otherwise.
 pub(crate) fn load_zip(path: &Path, options: &ReadOptions) -> Result<Loaded> {
-    let file = FileView::open(path)?;
-    let packed = file.len();
-    let mut archive = zip::ZipArchive::new(file).map_err(|error| zip_error(path, error))?;
-    check_count(path, archive.len() as u64)?;
-    if archive.has_duplicate_names() {
-        return Err(Error::bad_file(path, "two members have the same name", "make the archive again without them"));
-    }
+    let (mut archive, packed) = open_zip(path)?;
     if npz::is_npz(&archive) {
         let loaded = npz::load(path, &mut archive, packed)?;
         return super::images::refit(path, loaded, options);
     }
+    decode(path, &list_zip(path, archive, packed)?, options)
+}
+
+/// Hands over the same rows in batches.
+pub(crate) fn stream_zip(path: &Path, batches: &mut Batches<'_>) -> Result<()> {
+    let (mut archive, packed) = open_zip(path)?;
+    if npz::is_npz(&archive) {
+        return npz::stream(path, &mut archive, packed, batches);
+    }
+    batches.images(&list_zip(path, archive, packed)?)
+}
+
+/// Opens a zip file; returns its size too.
+pub(crate) fn open_zip(path: &Path) -> Result<(npz::Archive, u64)> {
+    let file = FileView::open(path)?;
+    let packed = file.len();
+    let archive = zip::ZipArchive::new(file).map_err(|error| zip_error(path, error))?;
+    check_count(path, archive.len() as u64)?;
+    if archive.has_duplicate_names() {
+        return Err(Error::bad_file(path, "two members have the same name", "make the archive again without them"));
+    }
+    Ok((archive, packed))
+}
+
+fn list_zip(path: &Path, archive: npz::Archive, packed: u64) -> Result<Zip<'_>> {
     let mut members = Vec::new();
     let mut claimed = 0_u128;
     for index in 0..archive.len() {
@@ -44,7 +64,7 @@ pub(crate) fn load_zip(path: &Path, options: &ReadOptions) -> Result<Loaded> {
     }
     check_unpacked(path, claimed, packed)?;
     members.sort();
-    decode(path, &Zip { path, archive, members }, options)
+    Ok(Zip { path, archive, members })
 }
 
 struct Zip<'a> {
@@ -75,6 +95,15 @@ impl Members for Zip<'_> {
 
 /// Reads a tar of images.
 pub(crate) fn load_tar(path: &Path, options: &ReadOptions) -> Result<Loaded> {
+    decode(path, &list_tar(path)?, options)
+}
+
+/// Hands over the same images in batches.
+pub(crate) fn stream_tar(path: &Path, batches: &mut Batches<'_>) -> Result<()> {
+    batches.images(&list_tar(path)?)
+}
+
+fn list_tar(path: &Path) -> Result<Tar<'_>> {
     let file = FileView::open(path)?;
     let held = file.len();
     let bad = |error: std::io::Error| Error::bad_file(path, format!("it is no whole tar archive: {error}"), REMAKE);
@@ -104,7 +133,7 @@ pub(crate) fn load_tar(path: &Path, options: &ReadOptions) -> Result<Loaded> {
         members.push((name, start, size));
     }
     members.sort();
-    decode(path, &Tar { path, file, members }, options)
+    Ok(Tar { path, file, members })
 }
 
 struct Tar<'a> {

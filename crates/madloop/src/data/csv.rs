@@ -9,6 +9,7 @@ use super::array::{check_finite, label};
 use super::idx::open_maybe_gz;
 use super::limits::{MAX_SAMPLES, check_memory, unpacked_limit};
 use super::loaded::{Buffer, Loaded};
+use super::stream::Batches;
 use crate::{Error, Result};
 
 /// Columns of a header that hold class labels.
@@ -24,6 +25,57 @@ fn number(field: &str) -> Option<f64> {
 /// Reads a table. The first row is a header if any of its fields is no number; a column it calls label, labels or class
 /// (in any case) holds the labels. Fields are separated by commas, or by tabs in .tsv files.
 pub(crate) fn load(path: &Path) -> Result<Loaded> {
+    let mut labels = Vec::new();
+    let mut whole = Vec::new();
+    let mut has_labels = false;
+    let dim = parse(path, |line| {
+        whole.extend_from_slice(line.values);
+        if let Some(value) = line.label {
+            has_labels = true;
+            labels.push(label(path, line.row, value)?);
+        }
+        check_memory(path, line.row as u64 + 1, 4 * whole.len() as u128)
+    })?;
+    check_finite(path, &whole, dim, 0)?;
+    let labels = has_labels.then_some(labels);
+    Ok(Loaded { shape: Shape::vector(dim), buffer: Buffer::F32(whole), labels })
+}
+
+/// Hands over the rows of a table.
+pub(crate) fn stream(path: &Path, batches: &mut Batches<'_>) -> Result<()> {
+    let mut waiting: Vec<f32> = Vec::new();
+    let (mut first, mut rows) = (0, 0);
+    let hand_over = |values: Vec<f32>, dim: usize, first: usize, batches: &mut Batches<'_>| {
+        check_finite(path, &values, dim, first)?;
+        batches.push(Loaded { shape: Shape::vector(dim), buffer: Buffer::F32(values), labels: None })
+    };
+    let dim = parse(path, |line| {
+        let dim = line.values.len();
+        if line.row == 0 && dim > 0 {
+            rows = batches.begin(Shape::vector(dim))?;
+        }
+        if let Some(value) = line.label {
+            label(path, line.row, value)?;
+        }
+        waiting.extend_from_slice(line.values);
+        if dim > 0 && waiting.len() == rows * dim {
+            hand_over(std::mem::take(&mut waiting), dim, first, batches)?;
+            first = line.row + 1;
+        }
+        check_memory(path, line.row as u64 + 1, 0)
+    })?;
+    if waiting.is_empty() { Ok(()) } else { hand_over(waiting, dim, first, batches) }
+}
+
+/// A row of a table.
+struct Line<'a> {
+    row: usize,
+    values: &'a [f32],
+    label: Option<f64>,
+}
+
+/// Reads a table row by row; returns the number of values a row.
+fn parse(path: &Path, mut each: impl FnMut(Line<'_>) -> Result<()>) -> Result<usize> {
     let (reader, held, is_gz) = open_maybe_gz(path)?;
     let limit = if is_gz { unpacked_limit(held) } else { held };
     let mut reader = reader.take(limit);
@@ -36,7 +88,7 @@ pub(crate) fn load(path: &Path) -> Result<Loaded> {
         .delimiter(delimiter)
         .from_reader(&mut reader);
     let mut record = csv::StringRecord::new();
-    let (mut values, mut labels) = (Vec::new(), Vec::new());
+    let mut values = Vec::new();
     let (mut columns, mut label_column, mut rows) = (0, None, 0_u64);
     let mut is_first = true;
     while table.read_record(&mut record).map_err(|error| {
@@ -55,19 +107,21 @@ pub(crate) fn load(path: &Path) -> Result<Loaded> {
             let why = format!("line {line} has {} columns, the lines before {columns}", record.len());
             return Err(Error::bad_file(path, why, "give every row the same number of columns"));
         }
+        values.clear();
+        let mut label = None;
         for (column, field) in record.iter().enumerate() {
             let value = number(field).ok_or_else(|| {
                 let why = format!("line {line}, column {} is {field:?}, which is no number", column + 1);
                 Error::bad_file(path, why, "give numbers alone; only the first row may be a header")
             })?;
             if Some(column) == label_column {
-                labels.push(label(path, rows as usize, value)?);
+                label = Some(value);
             } else {
                 values.push(value as f32);
             }
         }
+        each(Line { row: rows as usize, values: &values, label })?;
         rows += 1;
-        check_memory(path, rows, 4 * values.len() as u128)?;
     }
     drop(table);
     if is_gz && reader.limit() == 0 {
@@ -79,9 +133,7 @@ pub(crate) fn load(path: &Path) -> Result<Loaded> {
         let why = format!("the table has {rows} rows of {dim} values (at most {MAX_SAMPLES} rows)");
         return Err(Error::bad_file(path, why, "give at least one row and one column of numbers"));
     }
-    check_finite(path, &values, dim)?;
-    let labels = label_column.map(|_| labels);
-    Ok(Loaded { shape: Shape::vector(dim), buffer: Buffer::F32(values), labels })
+    Ok(dim)
 }
 
 #[cfg(test)]

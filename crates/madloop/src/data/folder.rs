@@ -9,10 +9,20 @@ use super::limits::MAX_SAMPLES;
 use super::loaded::Loaded;
 use super::map::CHECK_PATH;
 use super::read::ReadOptions;
+use super::stream::Batches;
 use crate::{Error, Result};
 
 /// Reads all images below a folder, sorted by their path below it. Links are followed; each real folder is read once.
 pub(crate) fn load(root: &Path, options: &ReadOptions) -> Result<Loaded> {
+    decode(root, &list(root)?, options)
+}
+
+/// Hands over the same images in batches.
+pub(crate) fn stream(root: &Path, batches: &mut Batches<'_>) -> Result<()> {
+    batches.images(&list(root)?)
+}
+
+fn list(root: &Path) -> Result<Files> {
     let mut files = Vec::new();
     let mut seen = BTreeSet::new();
     let mut waiting = vec![(String::new(), root.to_owned())];
@@ -51,7 +61,7 @@ pub(crate) fn load(root: &Path, options: &ReadOptions) -> Result<Loaded> {
         waiting.extend(folders.into_iter().rev());
     }
     files.sort();
-    decode(root, &Files { files }, options)
+    Ok(Files { files })
 }
 
 #[cfg(test)]

@@ -49,7 +49,7 @@ fn gz(bytes: &[u8]) -> Vec<u8> {
     encoder.finish().expect("memory")
 }
 
-fn files() -> [(&'static str, Vec<u8>); 9] {
+pub(crate) fn files() -> [(&'static str, Vec<u8>); 9] {
     [
         ("x.npy", npy()),
         ("x.npz", zip("x.npy", &npy())),

@@ -11,6 +11,7 @@ use super::array::{Layout, Number, read_array, read_labels};
 use super::limits::check_unpacked;
 use super::loaded::Loaded;
 use super::map::{CHECK_PATH, FileView};
+use super::stream::Batches;
 use crate::{Error, Result};
 
 /// The two bytes with which gzip files begin.
@@ -42,6 +43,11 @@ pub(crate) fn load(path: &Path) -> Result<Loaded> {
         }
         None => Ok(loaded),
     }
+}
+
+/// Hands over the rows of an IDX file.
+pub(crate) fn stream(path: &Path, batches: &mut Batches<'_>) -> Result<()> {
+    open(path, |layout, reader| batches.array(path, layout, reader))
 }
 
 /// Images in memory, such as a file just checked.

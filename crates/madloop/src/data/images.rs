@@ -1,6 +1,7 @@
 //! Image files of a folder or an archive, decoded by all threads straight into one buffer.
 
 use std::io::{Cursor, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use image::{ColorType, DynamicImage, ImageDecoder, ImageReader, Limits};
@@ -54,43 +55,79 @@ pub(crate) fn read_declared(path: &Path, reader: impl Read, declared: u64, out: 
 
 /// Decodes all members, in their order, into one buffer of u8 pixels. The first gives the size and the colour that
 /// all must have, where the options do not.
-pub(crate) fn decode<M: Members>(root: &Path, members: &M, options: &ReadOptions) -> Result<Loaded> {
-    let names = members.names();
-    let path = |index: usize| root.join(names[index]);
-    if names.is_empty() {
-        let why = "it holds no image";
-        return Err(Error::bad_file(root, why, format!("give images with the extensions {}", EXTENSIONS.join(", "))));
-    }
-    if names.len() as u64 > MAX_SAMPLES {
-        check_memory(root, names.len() as u64, 0)?;
-    }
-    if let Some(twice) = (1..names.len()).find(|&index| names[index] == names[index - 1]) {
-        return Err(Error::bad_file(path(twice), "this name appears twice", "keep one of them"));
-    }
-    let (mut reader, mut bytes) = (members.reader(), Vec::new());
-    members.read(&mut reader, 0, &mut bytes)?;
-    let first = Header::of(&decoder(&path(0), &bytes)?);
-    let target = options.target(first.size);
-    check_memory(root, names.len() as u64, names.len() as u128 * target.len() as u128)?;
-    let mut pixels = zeroed::<u8>(root, names.len() * target.len())?;
+pub(crate) fn decode(root: &Path, members: &impl Members, options: &ReadOptions) -> Result<Loaded> {
+    let decoding = Decoding::new(root, members, options)?;
+    let (n, dim) = (decoding.len(), decoding.target.len());
+    check_memory(root, n as u64, n as u128 * dim as u128)?;
+    let mut pixels = zeroed::<u8>(root, n * dim)?;
+    decoding.decode(0..n, &mut pixels)?;
+    let labels = if options.ignore_labels { None } else { classes(&decoding.names) };
+    Ok(Loaded { shape: decoding.shape(), buffer: Buffer::U8(pixels), labels })
+}
 
-    let slots = pixels.par_chunks_exact_mut(target.len()).enumerate();
-    let decode = |(reader, bytes): &mut (M::Reader, Vec<u8>), (index, slot): (usize, &mut [u8])| {
-        members.read(reader, index, bytes)?;
-        let path = path(index);
-        let decoder = decoder(&path, bytes)?;
-        let header = Header::of(&decoder);
-        header.check_like(&path, first, names[0], options)?;
-        decode_into(&path, decoder, header, target, options, slot)
-    };
-    // The first failure in the order of the files, whatever the threads do.
-    let failure = slots.map_init(|| (members.reader(), Vec::new()), decode).find_map_first(Result::err);
-    if let Some(error) = failure {
-        return Err(error);
+/// Images that are to be decoded, with the size and colour that all get.
+pub(crate) struct Decoding<'a, M> {
+    root: &'a Path,
+    members: &'a M,
+    names: Vec<&'a str>,
+    first: Header,
+    target: Size,
+    options: &'a ReadOptions,
+}
+
+impl<'a, M: Members> Decoding<'a, M> {
+    /// Looks at the names and at the first image.
+    pub(crate) fn new(root: &'a Path, members: &'a M, options: &'a ReadOptions) -> Result<Self> {
+        let names = members.names();
+        let path = |index: usize| root.join(names[index]);
+        if names.is_empty() {
+            let why = "it holds no image";
+            return Err(Error::bad_file(
+                root,
+                why,
+                format!("give images with the extensions {}", EXTENSIONS.join(", ")),
+            ));
+        }
+        if names.len() as u64 > MAX_SAMPLES {
+            check_memory(root, names.len() as u64, 0)?;
+        }
+        if let Some(twice) = (1..names.len()).find(|&index| names[index] == names[index - 1]) {
+            return Err(Error::bad_file(path(twice), "this name appears twice", "keep one of them"));
+        }
+        let (mut reader, mut bytes) = (members.reader(), Vec::new());
+        members.read(&mut reader, 0, &mut bytes)?;
+        let first = Header::of(&decoder(&path(0), &bytes)?);
+        let target = options.target(first.size);
+        Ok(Self { root, members, names, first, target, options })
     }
-    let shape = Shape::Image { channels: target.channels, height: target.height, width: target.width };
-    let labels = if options.ignore_labels { None } else { classes(&names) };
-    Ok(Loaded { shape, buffer: Buffer::U8(pixels), labels })
+
+    /// Number of images.
+    pub(crate) fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Shape of every image.
+    pub(crate) fn shape(&self) -> Shape {
+        self.target.shape()
+    }
+
+    /// Decodes images `range` into `pixels` (`[range, shape]`), by all threads.
+    pub(crate) fn decode(&self, range: Range<usize>, pixels: &mut [u8]) -> Result<()> {
+        let Self { members, names, first, target, options, .. } = self;
+        let start = range.start;
+        let slots = pixels.par_chunks_exact_mut(target.len()).enumerate().map(|(slot, pixels)| (start + slot, pixels));
+        let decode = |(reader, bytes): &mut (M::Reader, Vec<u8>), (index, slot): (usize, &mut [u8])| {
+            members.read(reader, index, bytes)?;
+            let path = self.root.join(names[index]);
+            let decoder = decoder(&path, bytes)?;
+            let header = Header::of(&decoder);
+            header.check_like(&path, *first, names[0], options)?;
+            decode_into(&path, decoder, header, *target, options, slot)
+        };
+        // The first failure in the order of the files, whatever the threads do.
+        let failure = slots.map_init(|| (members.reader(), Vec::new()), decode).find_map_first(Result::err);
+        failure.map_or(Ok(()), Err)
+    }
 }
 
 /// Brings images that came as an array to the size and colour asked for.
@@ -120,8 +157,7 @@ pub(crate) fn refit(path: &Path, loaded: Loaded, options: &ReadOptions) -> Resul
     let mut out = zeroed(path, rows * to.len())?;
     let images = pixels.par_chunks_exact(from.len()).zip(out.par_chunks_exact_mut(to.len()));
     images.for_each(|(pixels, out)| fit(pixels, from, to, options.filter, out));
-    let shape = Shape::Image { channels: to.channels, height: to.height, width: to.width };
-    Ok(Loaded { shape, buffer: Buffer::U8(out), labels: loaded.labels })
+    Ok(Loaded { shape: to.shape(), buffer: Buffer::U8(out), labels: loaded.labels })
 }
 
 /// What an image file says of itself: the size, with 1 channel for all greys and 3 for all colours, and the pixel format.
@@ -216,6 +252,14 @@ fn classes(names: &[&str]) -> Option<Vec<u32>> {
 impl ReadOptions {
     fn changes_images(&self) -> bool {
         self.resize.is_some() || self.color.is_some()
+    }
+
+    /// Shape of a sample after the options are applied.
+    pub(crate) fn shape_after(&self, shape: Shape) -> Shape {
+        match shape {
+            Shape::Vector { .. } => shape,
+            Shape::Image { channels, height, width } => self.target(Size { height, width, channels }).shape(),
+        }
     }
 
     /// Size after the options are applied.

@@ -8,6 +8,7 @@ use std::path::Path;
 use super::array::{Layout, Number, read_array};
 use super::loaded::{Buffer, Loaded};
 use super::map::{CHECK_PATH, FileView, Mapped};
+use super::stream::Batches;
 use crate::{Error, Result};
 
 /// The first bytes of every .npy file.
@@ -17,13 +18,7 @@ const MAX_HEADER: usize = 1 << 16;
 
 /// Reads an .npy file; uint8 images in C order are mapped, not copied.
 pub(crate) fn load(path: &Path) -> Result<Loaded> {
-    let file = FileView::open(path)?;
-    let held = file.len();
-    let mut reader = BufReader::new(file);
-    let (layout, start) = read_header(path, &mut reader)?;
-    if layout.bytes() > u128::from(held.saturating_sub(start)) {
-        return Err(layout.size_error(path, u128::from(held.saturating_sub(start))));
-    }
+    let (layout, start, reader) = open(path)?;
     if layout.number == Number::U8 && !layout.fortran {
         let shape = layout.sample_shape(path)?;
         let (start, len) = (start as usize, layout.bytes() as usize);
@@ -34,6 +29,24 @@ pub(crate) fn load(path: &Path) -> Result<Loaded> {
         return Ok(Loaded { shape, buffer: Buffer::Mapped(pixels.slice(start..start + len)), labels: None });
     }
     read_array(path, &layout, reader)
+}
+
+/// Hands over the rows of an .npy file.
+pub(crate) fn stream(path: &Path, batches: &mut Batches<'_>) -> Result<()> {
+    let (layout, start, reader) = open(path)?;
+    batches.array_at(path, &layout, reader.into_inner(), start)
+}
+
+/// The layout of the array, where it starts, and a reader that is there.
+fn open(path: &Path) -> Result<(Layout, u64, BufReader<FileView>)> {
+    let file = FileView::open(path)?;
+    let held = file.len();
+    let mut reader = BufReader::new(file);
+    let (layout, start) = read_header(path, &mut reader)?;
+    if layout.bytes() > u128::from(held.saturating_sub(start)) {
+        return Err(layout.size_error(path, u128::from(held.saturating_sub(start))));
+    }
+    Ok((layout, start, reader))
 }
 
 /// The layout of the array that follows, and how many bytes the header took.

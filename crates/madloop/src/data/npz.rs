@@ -3,17 +3,22 @@
 use std::path::Path;
 
 use super::archive::zip_error;
-use super::array::{Layout, read_array, read_labels};
+use super::array::{read_array, read_labels};
 use super::limits::check_unpacked;
 use super::loaded::Loaded;
 use super::map::FileView;
 use super::npy::read_header;
+use super::stream::Batches;
 use crate::{Error, Result};
+
+pub(crate) use super::archive::open_zip;
+pub(crate) use super::array::{Layout, Number, read_f64};
 
 /// Names of arrays that hold class labels.
 pub(crate) const LABELS: [&str; 2] = ["labels", "y"];
 
-type Archive = zip::ZipArchive<FileView>;
+/// A zip file.
+pub(crate) type Archive = zip::ZipArchive<FileView>;
 
 /// Whether the archive holds arrays rather than images.
 pub(crate) fn is_npz(archive: &Archive) -> bool {
@@ -22,6 +27,27 @@ pub(crate) fn is_npz(archive: &Archive) -> bool {
 
 /// Reads `arr_0`, or else the first array that is no labels; with the array called `labels` or `y`, if there is one.
 pub(crate) fn load(path: &Path, archive: &mut Archive, packed: u64) -> Result<Loaded> {
+    let samples = samples(path, archive)?;
+    let loaded = open_member(path, archive, &samples, packed, |path, layout, reader| read_array(path, layout, reader))?;
+    let arrays: Vec<(usize, String)> = names(archive).collect();
+    match LABELS.iter().find_map(|wanted| arrays.iter().find(|(_, name)| name == wanted)) {
+        None => Ok(loaded),
+        Some(labels) => {
+            let labels =
+                open_member(path, archive, labels, packed, |path, layout, reader| read_labels(path, layout, reader))?;
+            loaded.with_labels(path, labels)
+        }
+    }
+}
+
+/// Hands over the rows of the same array.
+pub(crate) fn stream(path: &Path, archive: &mut Archive, packed: u64, batches: &mut Batches<'_>) -> Result<()> {
+    let samples = samples(path, archive)?;
+    open_member(path, archive, &samples, packed, |path, layout, reader| batches.array(path, layout, reader))
+}
+
+/// Index and name of the array of samples.
+fn samples(path: &Path, archive: &Archive) -> Result<(usize, String)> {
     let arrays: Vec<(usize, String)> = names(archive).collect();
     let of_name = |wanted: &str| arrays.iter().find(|(_, name)| name == wanted);
     let is_labels = |name: &str| LABELS.contains(&name);
@@ -31,27 +57,24 @@ pub(crate) fn load(path: &Path, archive: &mut Archive, packed: u64) -> Result<Lo
     };
     if of_name("arr_0").is_none() && of_name("mu").is_some() && of_name("sigma").is_some() {
         let why = "it holds the statistics mu and sigma, not samples";
-        return Err(Error::bad_file(path, why, "give the samples themselves, as .npy or .npz of an array"));
+        let remedy = "give the samples themselves, as .npy or .npz of an array (statistics are for madloop score and \
+                      madloop stats merge)";
+        return Err(Error::bad_file(path, why, remedy));
     }
-    let loaded = open(path, archive, samples, packed, |path, layout, reader| read_array(path, layout, reader))?;
-    match LABELS.iter().find_map(|name| of_name(name)) {
-        None => Ok(loaded),
-        Some(labels) => {
-            let labels = open(path, archive, labels, packed, |path, layout, reader| read_labels(path, layout, reader))?;
-            loaded.with_labels(path, labels)
-        }
-    }
+    Ok(samples.clone())
 }
 
 /// Indices and names of the arrays, in the file's order.
-fn names(archive: &Archive) -> impl Iterator<Item = (usize, String)> {
+pub(crate) fn names(archive: &Archive) -> impl Iterator<Item = (usize, String)> {
     let names = (0..archive.len()).filter_map(|index| Some((index, archive.name_for_index(index)?.ok()?)));
     names.filter_map(|(index, name)| Some((index, name.strip_suffix(".npy")?.to_owned())))
 }
 
-type Member<'a> = std::io::Take<zip::read::ZipFile<'a, FileView>>;
+/// A member of a zip, up to the size that it declares.
+pub(crate) type Member<'a> = std::io::Take<zip::read::ZipFile<'a, FileView>>;
 
-fn open<T>(
+/// Reads one array of an archive of `packed` bytes: `read` gets the member's path, its layout and its numbers.
+pub(crate) fn open_member<T>(
     path: &Path,
     archive: &mut Archive,
     (index, name): &(usize, String),

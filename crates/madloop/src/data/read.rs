@@ -96,18 +96,56 @@ pub fn read_samples(path: &Path, options: &ReadOptions) -> Result<Samples> {
 
 /// The same, with the values still their own.
 pub(crate) fn load(path: &Path, options: &ReadOptions) -> Result<Loaded> {
-    if options.resize.is_some_and(|resize| resize.sides().contains(&0)) {
-        return Err(Error::bad_file(path, "data.resize is 0 pixels", "give a side of at least one pixel"));
-    }
-    let metadata = std::fs::metadata(path).map_err(Error::io("open", path, CHECK_PATH))?;
-    let mut loaded = if metadata.is_dir() { folder::load(path, options)? } else { load_file(path, options)? };
+    check_options(path, options)?;
+    let array = |loaded| refit(path, loaded, options);
+    let mut loaded = match kind_of(path)? {
+        Kind::Folder => folder::load(path, options)?,
+        Kind::Npy => array(npy::load(path)?)?,
+        Kind::Zip => archive::load_zip(path, options)?,
+        Kind::Tar => archive::load_tar(path, options)?,
+        Kind::Safetensors => array(safetensors::load(path)?)?,
+        Kind::Idx => array(idx::load(path)?)?,
+        Kind::Table => array(csv::load(path)?)?,
+    };
     if options.ignore_labels {
         loaded.labels = None;
     }
     Ok(loaded)
 }
 
-fn load_file(path: &Path, options: &ReadOptions) -> Result<Loaded> {
+/// Refuses options that no set can be read with.
+pub(crate) fn check_options(path: &Path, options: &ReadOptions) -> Result<()> {
+    if options.resize.is_some_and(|resize| resize.sides().contains(&0)) {
+        return Err(Error::bad_file(path, "data.resize is 0 pixels", "give a side of at least one pixel"));
+    }
+    Ok(())
+}
+
+/// What a path holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Images below a folder.
+    Folder,
+    /// An array.
+    Npy,
+    /// Arrays (.npz) or images.
+    Zip,
+    /// Images.
+    Tar,
+    /// Arrays.
+    Safetensors,
+    /// An array, gzip or not.
+    Idx,
+    /// .csv or .tsv, gzip or not.
+    Table,
+}
+
+/// What a path holds, by its content (tables and .safetensors by their extension).
+pub(crate) fn kind_of(path: &Path) -> Result<Kind> {
+    let metadata = std::fs::metadata(path).map_err(Error::io("open", path, CHECK_PATH))?;
+    if metadata.is_dir() {
+        return Ok(Kind::Folder);
+    }
     let (reader, _, is_gz) = open_maybe_gz(path)?;
     let mut start = Vec::new();
     let read = reader.take(512).read_to_end(&mut start);
@@ -117,14 +155,14 @@ fn load_file(path: &Path, options: &ReadOptions) -> Result<Loaded> {
     let name = path.to_string_lossy().to_lowercase();
     let is_table = [".csv", ".tsv"].iter().any(|end| name.trim_end_matches(".gz").ends_with(end));
     let is_tar = start.get(257..262) == Some(b"ustar") || name.ends_with(".tar");
-    let array = match &start[..] {
+    Ok(match &start[..] {
         _ if is_tar && is_gz => return refuse(path, "it is a compressed tar archive", "unpack it with gunzip first"),
-        _ if name.ends_with(".safetensors") => safetensors::load(path)?,
-        _ if is_table => csv::load(path)?,
-        [b'P', b'K', 3 | 5 | 6, ..] => return archive::load_zip(path, options),
-        _ if is_tar => return archive::load_tar(path, options),
-        start if start.starts_with(npy::MAGIC) && !is_gz => npy::load(path)?,
-        start if is_idx(start) => idx::load(path)?,
+        _ if name.ends_with(".safetensors") => Kind::Safetensors,
+        _ if is_table => Kind::Table,
+        [b'P', b'K', 3 | 5 | 6, ..] => Kind::Zip,
+        _ if is_tar => Kind::Tar,
+        start if start.starts_with(npy::MAGIC) && !is_gz => Kind::Npy,
+        start if is_idx(start) => Kind::Idx,
         _ if is_gz => {
             return refuse(path, "what this gzip file holds is not known", &format!("give a folder, {FILES}"));
         }
@@ -136,11 +174,10 @@ fn load_file(path: &Path, options: &ReadOptions) -> Result<Loaded> {
             let remedy = format!("give a folder of images ({}), {FILES}", EXTENSIONS.join(", "));
             return refuse(path, "this kind of file is not known", &remedy);
         }
-    };
-    refit(path, array, options)
+    })
 }
 
-fn refuse(path: &Path, why: &str, remedy: &str) -> Result<Loaded> {
+fn refuse(path: &Path, why: &str, remedy: &str) -> Result<Kind> {
     Err(Error::bad_file(path, why, remedy))
 }
 

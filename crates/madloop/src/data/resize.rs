@@ -2,6 +2,7 @@
 
 use image::imageops::{self, FilterType};
 use image::{ImageBuffer, Luma, Pixel, Rgb};
+use madloop_core::Shape;
 
 use super::read::Filter;
 
@@ -14,6 +15,11 @@ pub(crate) struct Size {
 }
 
 impl Size {
+    /// The shape of one sample.
+    pub(crate) fn shape(self) -> Shape {
+        Shape::Image { channels: self.channels, height: self.height, width: self.width }
+    }
+
     /// Values of one image.
     pub(crate) fn len(self) -> usize {
         self.height * self.width * self.channels

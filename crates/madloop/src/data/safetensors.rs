@@ -1,49 +1,84 @@
 //! Safetensors: a JSON header, then tensors in C order.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use safetensors::tensor::{Dtype, SafeTensors, TensorInfo};
+use safetensors::tensor::{Dtype, Metadata, SafeTensors, TensorInfo};
 
 use super::array::{Layout, Number, read_array, read_labels};
 use super::loaded::{Buffer, Loaded};
-use super::map::Mapped;
+use super::map::{FileView, Mapped};
 use super::npz::LABELS;
+use super::stream::Batches;
 use crate::{Error, Result};
 
 /// Reads the first tensor (in the file's order) of `[n, d]`, `[n, h, w]` or `[n, h, w, c]`; with the tensor called
 /// `labels` or `y`, if there is one. uint8 images are mapped, not copied.
 pub(crate) fn load(path: &Path) -> Result<Loaded> {
-    let file = Mapped::open(path)?;
-    let (header, metadata) = SafeTensors::read_metadata(file.as_ref()).map_err(|error| {
-        Error::bad_file(
-            path,
-            format!("it is no whole .safetensors file ({error:?})"),
-            "make or download the file again",
-        )
-    })?;
-    let bytes = |info: &TensorInfo| file.slice(8 + header + info.data_offsets.0..8 + header + info.data_offsets.1);
-    let tensors = metadata.tensors();
-    let mut names: Vec<&String> = tensors.keys().collect();
-    names.sort_by_key(|name| (tensors[*name].data_offsets, *name));
-    let is_samples = |name: &&&String| !LABELS.contains(&name.as_str()) && matches!(tensors[**name].shape.len(), 2..=4);
-    let Some(name) = names.iter().find(is_samples) else {
-        let why = format!("it holds no tensor of 2 to 4 axes, only {names:?}");
-        return Err(Error::bad_file(path, why, "save the samples as one tensor [n, d], [n, h, w] or [n, h, w, c]"));
-    };
-    let samples = tensors[*name];
-    let member = path.join(name.as_str());
-    let layout = layout(&member, samples)?;
+    let file = File::open(path)?;
+    let (member, layout, samples) = file.samples(path)?;
     let loaded = if layout.number == Number::U8 {
-        Loaded { shape: layout.sample_shape(&member)?, buffer: Buffer::Mapped(bytes(samples)), labels: None }
+        Loaded { shape: layout.sample_shape(&member)?, buffer: Buffer::Mapped(file.bytes(samples)), labels: None }
     } else {
-        read_array(&member, &layout, bytes(samples).as_ref())?
+        read_array(&member, &layout, file.bytes(samples).as_ref())?
     };
+    let tensors = file.metadata.tensors();
     match LABELS.iter().find_map(|&name| tensors.get(name)) {
         None => Ok(loaded),
         Some(labels) => {
             let layout = self::layout(path, labels)?;
-            loaded.with_labels(path, read_labels(path, &layout, bytes(labels).as_ref())?)
+            loaded.with_labels(path, read_labels(path, &layout, file.bytes(labels).as_ref())?)
         }
+    }
+}
+
+/// Hands over the rows of the same tensor, read rather than mapped: mapped pages count as memory once they are touched.
+pub(crate) fn stream(path: &Path, batches: &mut Batches<'_>) -> Result<()> {
+    let file = File::open(path)?;
+    let (member, layout, samples) = file.samples(path)?;
+    let start = file.start + samples.data_offsets.0;
+    batches.array_at(&member, &layout, FileView::open(path)?, start as u64)
+}
+
+/// A mapped file with its header.
+struct File {
+    map: Mapped,
+    metadata: Metadata,
+    /// Where the tensors begin.
+    start: usize,
+}
+
+impl File {
+    fn open(path: &Path) -> Result<Self> {
+        let map = Mapped::open(path)?;
+        let (header, metadata) = SafeTensors::read_metadata(map.as_ref()).map_err(|error| {
+            Error::bad_file(
+                path,
+                format!("it is no whole .safetensors file ({error:?})"),
+                "make or download the file again",
+            )
+        })?;
+        Ok(Self { map, metadata, start: 8 + header })
+    }
+
+    fn bytes(&self, info: &TensorInfo) -> Mapped {
+        self.map.slice(self.start + info.data_offsets.0..self.start + info.data_offsets.1)
+    }
+
+    /// The tensor of samples: its path, its layout and where it is.
+    fn samples(&self, path: &Path) -> Result<(PathBuf, Layout, &TensorInfo)> {
+        let tensors = self.metadata.tensors();
+        let mut names: Vec<&String> = tensors.keys().collect();
+        names.sort_by_key(|name| (tensors[*name].data_offsets, *name));
+        let is_samples =
+            |name: &&&String| !LABELS.contains(&name.as_str()) && matches!(tensors[**name].shape.len(), 2..=4);
+        let Some(name) = names.iter().find(is_samples) else {
+            let why = format!("it holds no tensor of 2 to 4 axes, only {names:?}");
+            return Err(Error::bad_file(path, why, "save the samples as one tensor [n, d], [n, h, w] or [n, h, w, c]"));
+        };
+        let samples = tensors[*name];
+        let member = path.join(name.as_str());
+        let layout = layout(&member, samples)?;
+        Ok((member, layout, samples))
     }
 }
 

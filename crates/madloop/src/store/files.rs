@@ -14,12 +14,17 @@ pub(crate) const CHECK_OUTPUT: &str = "check the folder's permissions and free s
 
 /// Replaces a file in one step: written beside, made durable, renamed.
 pub(crate) fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_atomically_with(path, |file| file.write_all(bytes))
+}
+
+/// The same for content that never lies in memory whole.
+pub(crate) fn write_atomically_with(path: &Path, write: impl Fn(&mut File) -> io::Result<()>) -> Result<()> {
     if path.is_dir() {
         return Err(Error::bad_file(path, "it is a folder", "give the name of a file"));
     }
     loop {
         let (beside, mut file) = unused_beside(path, |beside| File::create_new(beside))?;
-        let written = file.write_all(bytes).and_then(|()| file.sync_all());
+        let written = write(&mut file).and_then(|()| file.sync_all());
         let renamed =
             written.map_err(Error::io("write", path, CHECK_OUTPUT)).and_then(|()| match fs::rename(&beside, path) {
                 // A run that began took the file for a leftover; it does so once.

@@ -4,6 +4,7 @@ mod config;
 mod data;
 mod output;
 mod score;
+mod stats;
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,0 +1,5 @@
+//! The library from outside.
+
+#![allow(clippy::disallowed_methods, reason = "tests look at files")]
+
+mod readers;

@@ -39,6 +39,19 @@ pub struct Scores {
     pub values: BTreeMap<String, Option<f64>>,
     /// Why a metric is undefined.
     pub undefined: BTreeMap<String, String>,
+    /// 95 % intervals of the metrics that have one: of the value that other samples of the same size would give.
+    pub intervals: BTreeMap<String, Interval>,
+}
+
+/// A 95 % interval.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Interval {
+    /// Lower end, in the units of the metric.
+    pub low: f64,
+    /// Upper end.
+    pub high: f64,
+    /// How it was made.
+    pub method: String,
 }
 
 impl Scores {

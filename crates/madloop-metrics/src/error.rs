@@ -128,6 +128,12 @@ pub enum MetricsError {
         /// Samples of a subset.
         size: usize,
     },
+    /// Undefined: an interval from half-samples in which the metric has no value.
+    #[error("a half-sample has no value: {why}")]
+    NoHalf {
+        /// Why not.
+        why: String,
+    },
     /// Undefined: no mode holds two samples.
     #[error("none of {modes} modes holds 2 samples within 3 sigma: no modal variance")]
     NoModalVariance {
@@ -175,6 +181,7 @@ impl MetricsError {
             Self::TooFew { .. }
             | Self::NotMoreThanK { .. }
             | Self::OneSubset { .. }
+            | Self::NoHalf { .. }
             | Self::NoModalVariance { .. }
             | Self::NonFinite { .. }
             | Self::NotPositive { .. }

@@ -57,14 +57,33 @@ impl FrechetReference {
     pub(crate) fn distance(&self, real: &Features, generated: &Features) -> Result<f64> {
         check_rows(generated, "generated", 2, WHY)?;
         match &self.root {
-            Some(root) if generated.rows >= generated.dim => self.by_eigenvalues(root, generated),
+            Some(root) if generated.rows >= generated.dim => self.by_eigenvalues(root, &Moments::new(generated)?),
             _ => self.by_nuclear_norm(real, generated),
         }
     }
 
-    fn by_eigenvalues(&self, root: &Mat<f64>, generated: &Features) -> Result<f64> {
-        let moments = Moments::new(generated)?;
-        let trace = trace_of(&moments.covariance, generated.dim);
+    /// The distance of a Gaussian of the same dimension; `real` is the set prepared.
+    pub(crate) fn distance_to(&self, real: &Features, moments: &Moments) -> Result<f64> {
+        let d = self.mean.len();
+        let Some(root) = &self.root else {
+            // X S_g X^T, of the centred data X.
+            let trace = trace_of(&moments.covariance, d);
+            let mut x = Vec::new();
+            crate::tiles::centred(real, 0..real.rows, 0..d, Some(&self.mean), &mut x);
+            let x = MatRef::from_column_major_slice(&x, d, real.rows);
+            let half = product(MatRef::from_column_major_slice(&moments.covariance, d, d), x);
+            let whole = product(x.transpose(), MatRef::from_column_major_slice(&half, d, real.rows));
+            let values = eigenvalues(MatRef::from_column_major_slice(&whole, real.rows, real.rows))?;
+            let degrees = (real.rows - 1) as f64;
+            let roots = roots("the product of the covariances", values, self.trace * trace * degrees)?;
+            let trace_root = roots.iter().sum::<f64>() / degrees.sqrt();
+            return Ok(squared_distance(&self.mean, &moments.mean) + self.trace + trace - 2.0 * trace_root);
+        };
+        self.by_eigenvalues(root, moments)
+    }
+
+    fn by_eigenvalues(&self, root: &Mat<f64>, moments: &Moments) -> Result<f64> {
+        let trace = trace_of(&moments.covariance, self.mean.len());
         let trace_root = trace_of_root(root.as_ref(), self.trace, &moments.covariance, trace)?;
         Ok(squared_distance(&self.mean, &moments.mean) + self.trace + trace - 2.0 * trace_root)
     }
@@ -95,7 +114,7 @@ impl FrechetReference {
 }
 
 /// Y X^T of the centred sets (`[n_g, n_r]`, row-major).
-fn cross(real: &Features, real_mean: &[f64], generated: &Features, mean: &[f64]) -> Vec<f64> {
+pub(crate) fn cross(real: &Features, real_mean: &[f64], generated: &Features, mean: &[f64]) -> Vec<f64> {
     let tiles = Tiles::default();
     let mut out = vec![0.0; generated.rows * real.rows];
     let bands = ranges(generated.rows, tiles.rows).collect::<Vec<_>>();
@@ -112,7 +131,7 @@ fn cross(real: &Features, real_mean: &[f64], generated: &Features, mean: &[f64])
 }
 
 /// A with A A^T = `covariance`: its eigenvectors, each times the root of its eigenvalue.
-fn root(covariance: &[f64], d: usize) -> Result<Mat<f64>> {
+pub(crate) fn root(covariance: &[f64], d: usize) -> Result<Mat<f64>> {
     let (values, mut vectors) = eigenvectors(MatRef::from_column_major_slice(covariance, d, d))?;
     let roots = roots("the real covariance", values, trace_of(covariance, d))?;
     for (column, root) in roots.into_iter().enumerate() {
@@ -122,7 +141,7 @@ fn root(covariance: &[f64], d: usize) -> Result<Mat<f64>> {
 }
 
 /// tr (A A^T S)^{1/2}, from the eigenvalues of A^T S A.
-fn trace_of_root(a: MatRef<'_, f64>, a_trace: f64, covariance: &[f64], trace: f64) -> Result<f64> {
+pub(crate) fn trace_of_root(a: MatRef<'_, f64>, a_trace: f64, covariance: &[f64], trace: f64) -> Result<f64> {
     let d = a.nrows();
     let half = product(MatRef::from_column_major_slice(covariance, d, d), a);
     let whole = product(a.transpose(), MatRef::from_column_major_slice(&half, d, d));
@@ -130,11 +149,11 @@ fn trace_of_root(a: MatRef<'_, f64>, a_trace: f64, covariance: &[f64], trace: f6
     Ok(roots("the product of the covariances", values, a_trace * trace)?.iter().sum())
 }
 
-fn trace_of(covariance: &[f64], d: usize) -> f64 {
+pub(crate) fn trace_of(covariance: &[f64], d: usize) -> f64 {
     covariance.iter().step_by(d + 1).sum()
 }
 
-fn squared_distance(x: &[f64], y: &[f64]) -> f64 {
+pub(crate) fn squared_distance(x: &[f64], y: &[f64]) -> f64 {
     x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum()
 }
 
@@ -258,7 +277,7 @@ mod tests {
             let whole = FrechetReference::new(&real).expect("prepared");
             let rows = FrechetReference { root: None, ..whole.clone() };
             let root = whole.root.as_ref().expect("n >= d");
-            let by_eigenvalues = whole.by_eigenvalues(root, &generated).expect("defined");
+            let by_eigenvalues = whole.by_eigenvalues(root, &Moments::new(&generated).expect("rows")).expect("defined");
             for other in [&whole, &rows] {
                 let by_norm = other.by_nuclear_norm(&real, &generated).expect("defined");
                 assert!(close(by_eigenvalues, by_norm, 1e-8), "{by_eigenvalues} {by_norm}");

@@ -9,11 +9,13 @@
 //! no value is NaN.
 
 mod between;
+mod bootstrap;
 mod catalog;
 mod cloud;
 mod covariance;
 mod error;
 mod frechet;
+mod infinity;
 mod kid;
 mod linalg;
 mod manifold;
@@ -29,10 +31,12 @@ mod subsets;
 mod tiles;
 mod within;
 
+pub use bootstrap::BOOTSTRAP_FROM;
 pub use catalog::{CATALOG, Direction, Metric, Of, find, nearest};
 pub use covariance::{COVARIANCE_TOLERANCE, check_covariance};
 pub use error::{MetricsError, Result};
 pub use frechet::{frechet_distance, gaussian_w2_sq, w2_sq_to_standard};
+pub use infinity::{FD_INFINITY_FROM, FD_INFINITY_POINTS, fd_infinity};
 pub use kid::{Draws, KID_SUBSET_SIZE, KID_SUBSETS, Kid, KidSubsets, kid};
 pub use manifold::{Manifold, manifold};
 pub use modes::{Modes, modes};

@@ -42,9 +42,33 @@ impl Moments {
         check_shape(features, "the features")?;
         check_rows(features, "given", 2, "a covariance has n - 1 degrees of freedom")?;
         let mean = mean(features);
-        let covariance = covariance(features, &mean);
+        let covariance = covariance(features, &mean, None);
         Ok(Self { n: features.rows, mean, covariance })
     }
+
+    /// The moments of `features` whose row i counts `weights[i]` times, for weights >= 0 whose sum is n: m = (1/n) sum w_i x_i,
+    /// S = (1/(n-1)) sum w_i (x_i - m)(x_i - m)^T.
+    pub(crate) fn weighted(features: &Features, weights: &[f64]) -> Self {
+        let mean = weighted_mean(features, weights);
+        let covariance = covariance(features, &mean, Some(weights));
+        Self { n: features.rows, mean, covariance }
+    }
+}
+
+/// (1/n) sum w_i x_i (`[d]`), for weights whose sum is n.
+pub(crate) fn weighted_mean(features: &Features, weights: &[f64]) -> Vec<f64> {
+    let first = features.row(0);
+    let partial = |rows: std::ops::Range<usize>| {
+        let mut sum = vec![0.0; features.dim];
+        for row in rows {
+            for ((sum, &value), &first) in sum.iter_mut().zip(features.row(row)).zip(first) {
+                *sum += weights[row] * (f64::from(value) - f64::from(first));
+            }
+        }
+        sum
+    };
+    let sum = sum_in_order(features.rows, features.dim, partial);
+    sum.iter().zip(first).map(|(sum, &first)| f64::from(first) + sum / features.rows as f64).collect()
 }
 
 /// The mean of at least one row (`[d]`).
@@ -97,8 +121,8 @@ fn sum_in_order(
     })
 }
 
-/// The covariance (`[d, d]`, divisor n - 1) of at least two rows.
-fn covariance(features: &Features, mean: &[f64]) -> Vec<f64> {
+/// The covariance (`[d, d]`, divisor n - 1) of at least two rows, each taken as often as its weight says.
+fn covariance(features: &Features, mean: &[f64], weights: Option<&[f64]>) -> Vec<f64> {
     let d = features.dim;
     let chunk = if d < WIDE { CHUNK } else { features.rows };
     let mut covariance = vec![0.0; d * d];
@@ -114,7 +138,12 @@ fn covariance(features: &Features, mean: &[f64]) -> Vec<f64> {
             for part in ranges(rows.len(), SLAB) {
                 let part = rows.start + part.start..rows.start + part.end;
                 let n = part.len();
-                centred(features, part, columns.start..d, Some(mean), &mut slab);
+                centred(features, part.clone(), columns.start..d, Some(mean), &mut slab);
+                if let Some(weights) = weights {
+                    for (row, weight) in slab.chunks_exact_mut(tall).zip(&weights[part]) {
+                        row.iter_mut().for_each(|value| *value *= weight.sqrt());
+                    }
+                }
                 let slab = MatRef::from_row_major_slice(&slab, n, tall);
                 let out = MatMut::from_column_major_slice_mut(&mut out, tall, columns.len());
                 matmul(out, Accum::Add, slab.transpose(), slab.subcols(0, columns.len()), 1.0, Par::Seq);

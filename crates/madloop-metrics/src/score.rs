@@ -1,15 +1,20 @@
 //! A reference set, prepared once, against which generated sets are scored.
 
-use madloop_core::{Features, Scores};
+use madloop_core::{Features, Scores, Stream};
 
+use crate::bootstrap::{BOOTSTRAP_FROM, Scheme, deviation, halves, interval, scheme, weighted_frechet};
 use crate::catalog::{Metric, Of, find, nearest};
 use crate::error::{check_dims, check_set, check_shape};
 use crate::frechet::FrechetReference;
+use crate::infinity::infinity;
 use crate::pairs::{Pairs, PairsReference, Want};
 use crate::settings::Settings;
 use crate::sliced::sliced_w2_checked;
-use crate::spread::trace_cov_checked;
+use crate::spread::trace_cov_with_error;
 use crate::{MetricsError, Result};
+
+/// Randomness of the order in which FD-infinity takes samples.
+const ORDER: Stream = Stream::named("fd-infinity");
 
 /// The real set with what the metrics need of it: its covariance's root, the radii of its balls, its own kernel sums.
 #[derive(Debug, Clone)]
@@ -33,9 +38,14 @@ impl Reference {
         let metrics = metrics.iter().map(|name| feature_metric(name.as_ref())).collect::<Result<Vec<_>>>()?;
         let want = want(&metrics);
         let asked = |name: &str| metrics.iter().any(|metric| metric.name == name);
-        let frechet = asked("frechet_distance").then(|| FrechetReference::new(&features));
+        let frechet = (asked("frechet_distance") || asked("fd_infinity")).then(|| FrechetReference::new(&features));
         let pairs = (want != Want::default()).then(|| PairsReference::new(&features, want, &settings));
         Ok(Self { features, settings, want, frechet, pairs })
+    }
+
+    /// The choices behind the metrics.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
     }
 
     /// The prepared features.
@@ -64,10 +74,68 @@ impl Reference {
         for metric in &metrics {
             match self.value(metric.name, generated, pairs.as_ref()) {
                 Err(error) if !error.is_undefined() => return Err(error),
-                value => scores.set(metric.name, value.map_err(|reason| reason.to_string())),
+                Ok(value) => {
+                    scores.set(metric.name, Ok(value));
+                    if let Some((error, method)) = standard_error(metric.name, generated, pairs.as_ref()) {
+                        let interval = interval(value, error, metric.range, method);
+                        scores.intervals.insert(metric.name.to_owned(), interval);
+                    }
+                }
+                Err(reason) => scores.set(metric.name, Err(reason.to_string())),
             }
         }
         Ok(scores)
+    }
+
+    /// [`Self::score`] with intervals from `replicates` resamples of both sets: the Frechet distance by random weights
+    /// of the rows, all others by halves drawn without replacement, whose deviation is that of the whole (the
+    /// delete-half jackknife). A metric without a value in some resample keeps the interval that it has without them.
+    ///
+    /// # Errors
+    /// As [`Self::score`], or fewer than [`crate::BOOTSTRAP_FROM`] replicates.
+    pub fn score_resampled(
+        &self,
+        generated: &Features,
+        metrics: &[impl AsRef<str>],
+        replicates: usize,
+    ) -> Result<Scores> {
+        if replicates < BOOTSTRAP_FROM {
+            let (value, must) = (replicates as f64, "10 or more: a deviation is estimated from them (200 is usual)");
+            return Err(MetricsError::Setting { name: "the number of bootstrap replicates", value, must });
+        }
+        let mut scores = self.score(generated, metrics)?;
+        let defined = |metric: &&Metric| scores.values.get(metric.name).is_some_and(Option::is_some);
+        let metrics = metrics.iter().map(|name| feature_metric(name.as_ref())).collect::<Result<Vec<_>>>()?;
+        let of = |wanted: Scheme| {
+            let metrics = metrics.iter().filter(|metric| defined(metric) && scheme(metric.name) == Some(wanted));
+            metrics.map(|metric| metric.name).collect::<Vec<_>>()
+        };
+        let (by_weights, by_halves) = (of(Scheme::Weights), of(Scheme::Halves));
+        let mut found: Vec<(&str, Scheme, Result<Vec<f64>>)> = Vec::new();
+        for name in by_weights {
+            let values = weighted_frechet(&self.features, generated, replicates, self.settings.seeds);
+            found.push((name, Scheme::Weights, values));
+        }
+        if !by_halves.is_empty() {
+            let values = halves(self, generated, &by_halves, replicates)?;
+            found.extend(by_halves.iter().zip(values).map(|(name, values)| (*name, Scheme::Halves, values)));
+        }
+        for (name, scheme, values) in found {
+            let deviation = values.ok().and_then(|values| deviation(&values));
+            if let (Some(deviation), Some(Some(value)), Some(metric)) =
+                (deviation, scores.values.get(name).copied(), find(name))
+            {
+                let interval = interval(value, deviation, metric.range, scheme.name());
+                scores.intervals.insert(name.to_owned(), interval);
+            }
+        }
+        Ok(scores)
+    }
+
+    /// The generated rows in an addressed random order.
+    fn order(&self, generated: &Features) -> Vec<usize> {
+        let mut rng = self.settings.seeds.rng(ORDER, 0);
+        rand::seq::index::sample(&mut rng, generated.rows, generated.rows).into_vec()
     }
 
     fn compare_pairs(&self, generated: &Features, want: Want) -> Result<Pairs> {
@@ -94,9 +162,21 @@ impl Reference {
             "coverage" => pairs()?.manifold.coverage.clone(),
             "auth_pct" => pairs()?.manifold.auth_pct.clone(),
             "sliced_w2" => sliced_w2_checked(&self.features, generated, self.settings.seeds),
-            "trace_cov" => trace_cov_checked(generated),
+            "trace_cov" => trace_cov_with_error(generated).map(|(value, _)| value),
+            "fd_infinity" => {
+                infinity(prepared(&self.frechet, name)??, &self.features, generated, &self.order(generated))
+            }
             _ => Err(MetricsError::NotPrepared { name }),
         }
+    }
+}
+
+/// The standard error of a metric that has one without resampling, and where it comes from.
+fn standard_error(name: &str, generated: &Features, pairs: Option<&Result<Pairs>>) -> Option<(f64, &'static str)> {
+    match name {
+        "kid" => Some((pairs?.as_ref().ok()?.kid.as_ref().ok()?.standard_error?, "subsets")),
+        "trace_cov" => Some((trace_cov_with_error(generated).ok()?.1, "standard error of a mean")),
+        _ => None,
     }
 }
 

@@ -24,6 +24,20 @@ pub(crate) fn trace_cov_checked(features: &Features) -> Result<f64> {
     Ok(variances(features, &mean(features)).iter().sum())
 }
 
+/// [`trace_cov`] of a checked set and its standard error, that of a mean of n squared distances to the mean:
+/// s(|x_i - mu|^2) / n^{1/2}.
+pub(crate) fn trace_cov_with_error(features: &Features) -> Result<(f64, f64)> {
+    let value = trace_cov_checked(features)?;
+    let mean = mean(features);
+    let squares: Vec<f64> = (0..features.rows)
+        .map(|row| features.row(row).iter().zip(&mean).map(|(&v, m)| (f64::from(v) - m) * (f64::from(v) - m)).sum())
+        .collect();
+    let n = features.rows as f64;
+    let centre = squares.iter().sum::<f64>() / n;
+    let variance = squares.iter().map(|square| (square - centre) * (square - centre)).sum::<f64>() / (n - 1.0);
+    Ok((value, (variance / n).sqrt()))
+}
+
 /// The trace of a covariance (`[d, d]`), as of a model's own parameters.
 ///
 /// # Errors

@@ -11,16 +11,19 @@
 mod catalog;
 mod error;
 mod frechet;
+mod gram;
 mod kid;
 mod linalg;
 mod manifold;
 mod modes;
 mod moments;
 mod neighbours;
+mod rank;
 mod score;
 mod sliced;
 mod spread;
 mod tiles;
+mod vendi;
 
 pub use catalog::{CATALOG, Direction, Metric, Of, find, nearest};
 pub use error::{MetricsError, Result};
@@ -29,6 +32,8 @@ pub use kid::{KID_SUBSET_SIZE, KID_SUBSETS, Kid, kid};
 pub use manifold::{Manifold, manifold};
 pub use modes::{Modes, modes};
 pub use moments::Moments;
+pub use rank::{effective_rank, effective_rank_of, numerical_rank, numerical_rank_of};
 pub use score::Reference;
 pub use sliced::{SLICED_PROJECTIONS, sliced_w2};
 pub use spread::{trace, trace_cov};
+pub use vendi::vendi;

@@ -220,6 +220,7 @@ impl Block {
 }
 
 /// |x - y|^2, summed directly: exactly 0 for equal rows and symmetric.
+#[inline(always)]
 pub(crate) fn squared_difference(x: &[f32], y: &[f32]) -> f64 {
     let square = |(&x, &y): (&f32, &f32)| {
         let difference = f64::from(x) - f64::from(y);

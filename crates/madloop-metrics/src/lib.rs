@@ -10,30 +10,38 @@
 
 mod catalog;
 mod error;
+mod exp;
 mod frechet;
 mod gram;
 mod kid;
 mod linalg;
 mod manifold;
+mod mmd;
 mod modes;
 mod moments;
 mod neighbours;
 mod rank;
 mod score;
+mod sinkhorn;
 mod sliced;
 mod spread;
 mod tiles;
+mod transport;
 mod vendi;
+mod wasserstein;
 
 pub use catalog::{CATALOG, Direction, Metric, Of, find, nearest};
 pub use error::{MetricsError, Result};
 pub use frechet::{frechet_distance, gaussian_w2_sq, w2_sq_to_standard};
 pub use kid::{KID_SUBSET_SIZE, KID_SUBSETS, Kid, kid};
 pub use manifold::{Manifold, manifold};
+pub use mmd::{Bandwidth, MEDIAN_ROWS, Mmd, cmmd, mmd_rbf};
 pub use modes::{Modes, modes};
 pub use moments::Moments;
 pub use rank::{effective_rank, effective_rank_of, numerical_rank, numerical_rank_of};
 pub use score::Reference;
+pub use sinkhorn::{SINKHORN_BLUR, SINKHORN_SCALING, sinkhorn};
 pub use sliced::{SLICED_PROJECTIONS, sliced_w2};
 pub use spread::{trace, trace_cov};
 pub use vendi::vendi;
+pub use wasserstein::{W2_LIMIT, w2_sq};

@@ -121,7 +121,7 @@ fn median_distance(real: &Features) -> Result<f64> {
         .flat_map_iter(|i| (0..i).map(move |j| squared_difference(rows.raw(i), rows.raw(j))))
         .collect();
     let middle = squares.len() / 2;
-    let even = squares.len() % 2 == 0;
+    let even = squares.len().is_multiple_of(2);
     let (below, upper, _) = squares.select_nth_unstable_by(middle, f64::total_cmp);
     let upper = upper.sqrt();
     let median = if even { 0.5 * (below.iter().copied().fold(0.0, f64::max).sqrt() + upper) } else { upper };
@@ -210,7 +210,10 @@ impl Kernel {
                 .map_init(Block::default, |block, (rows, columns)| {
                     let tile = block.products(x.0, rows.clone(), y.0, columns.clone());
                     let norms = (&x.1[rows.clone()], &y.1[columns.clone()]);
-                    vectorised(|| self.block_sums(tile, norms, same && rows == columns))
+                    vectorised(
+                        #[inline(always)]
+                        || self.block_sums(tile, norms, same && rows == columns),
+                    )
                 })
                 .collect();
             for ((rows, columns), (by_row, by_column)) in wave.into_iter().zip(sums) {

@@ -173,11 +173,14 @@ impl<'a> Problem<'a> {
                 start += size;
                 let h = &h[columns];
                 z.resize(h.len(), 0.0);
-                vectorised(|| {
-                    for (sum, products) in sums.iter_mut().zip(products.chunks_exact(h.len())) {
-                        sum.add(products, inverse, h, z);
-                    }
-                });
+                vectorised(
+                    #[inline(always)]
+                    || {
+                        for (sum, products) in sums.iter_mut().zip(products.chunks_exact(h.len())) {
+                            sum.add(products, inverse, h, z);
+                        }
+                    },
+                );
             }
             let norms = &self.on.half_norms[band];
             sums.iter().zip(norms).map(|(sum, norm)| norm - temperature * sum.ln()).collect::<Vec<f64>>()

@@ -10,7 +10,7 @@ pub(crate) struct Coupling {
     /// The sum of the masses, lcm(n, m).
     pub(crate) total: u64,
     /// Dual values of the sources and sinks: u_i + v_j <= cost_ij, with equality where mass flows, up to rounding.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the certificate that tests check"))]
+    #[cfg_attr(not(test), allow(dead_code, reason = "the certificate that tests check"))]
     pub(crate) duals: (Vec<f64>, Vec<f64>),
 }
 
@@ -160,21 +160,24 @@ impl<'a> Tree<'a> {
     fn cheapest(&self, source: usize, limit: f64) -> Option<usize> {
         let row = &self.costs[source * self.m..][..self.m];
         let v = &self.dual[self.n..];
-        let least = vectorised(|| {
-            let mut lanes = [f64::INFINITY; 16];
-            let (costs, duals) = (row.chunks_exact(16), v.chunks_exact(16));
-            let mut least = f64::INFINITY;
-            for (cost, dual) in costs.remainder().iter().zip(duals.remainder()) {
-                least = least.min(cost - dual);
-            }
-            for (cost, dual) in costs.zip(duals) {
-                for (lane, (cost, dual)) in lanes.iter_mut().zip(cost.iter().zip(dual)) {
-                    let reduced = cost - dual;
-                    *lane = if reduced < *lane { reduced } else { *lane };
+        let least = vectorised(
+            #[inline(always)]
+            || {
+                let mut lanes = [f64::INFINITY; 16];
+                let (costs, duals) = (row.chunks_exact(16), v.chunks_exact(16));
+                let mut least = f64::INFINITY;
+                for (cost, dual) in costs.remainder().iter().zip(duals.remainder()) {
+                    least = least.min(cost - dual);
                 }
-            }
-            lanes.into_iter().fold(least, f64::min)
-        });
+                for (cost, dual) in costs.zip(duals) {
+                    for (lane, (cost, dual)) in lanes.iter_mut().zip(cost.iter().zip(dual)) {
+                        let reduced = cost - dual;
+                        *lane = if reduced < *lane { reduced } else { *lane };
+                    }
+                }
+                lanes.into_iter().fold(least, f64::min)
+            },
+        );
         if least - self.dual[source] < limit {
             row.iter().zip(v).position(|(cost, dual)| cost - dual == least)
         } else {

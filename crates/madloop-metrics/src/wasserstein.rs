@@ -42,11 +42,14 @@ pub fn w2_sq(real: &Features, generated: &Features) -> Result<f64> {
     }
     let mut costs = vec![0.0; n * m];
     costs.par_chunks_mut(m).enumerate().for_each(|(i, costs)| {
-        vectorised(|| {
-            for (j, cost) in costs.iter_mut().enumerate() {
-                *cost = squared_difference(real.row(i), generated.row(j));
-            }
-        });
+        vectorised(
+            #[inline(always)]
+            || {
+                for (j, cost) in costs.iter_mut().enumerate() {
+                    *cost = squared_difference(real.row(i), generated.row(j));
+                }
+            },
+        );
     });
     // Sorted by the widest column, the start is the optimum in that dimension alone.
     let widest = widest_column(real);

@@ -16,10 +16,15 @@ const SIDE: usize = 128;
 /// Features multiplied at a time.
 const DEPTH: usize = 512;
 
-/// Evenly spaced rows of a set, shifted and scaled: row i is (x_{floor(i n / len)} - centre) * scales_i.
+/// Evenly spaced rows of a set, shifted and scaled: row i is (x_{floor(i n / len)} - centre) * scales_i; or so of every
+/// other row of it.
 #[derive(Clone, Copy)]
 pub(crate) struct Rows<'a> {
     set: &'a Features,
+    /// Rows start, start + step, ..., `of` of them, are to choose from.
+    start: usize,
+    step: usize,
+    of: usize,
     len: usize,
     centre: Option<&'a [f64]>,
     scales: Option<&'a [f64]>,
@@ -33,7 +38,14 @@ impl<'a> Rows<'a> {
 
     /// At most `cap` rows, evenly spaced from row 0.
     pub(crate) fn evenly(set: &'a Features, cap: usize) -> Self {
-        Self { set, len: set.rows.min(cap), centre: None, scales: None }
+        Self { set, start: 0, step: 1, of: set.rows, len: set.rows.min(cap), centre: None, scales: None }
+    }
+
+    /// At most `cap` rows, evenly spaced among the even rows (`half` = 0) or the odd ones (`half` = 1); of an odd number
+    /// the last belongs to neither.
+    pub(crate) fn of_half(set: &'a Features, half: usize, cap: usize) -> Self {
+        let of = set.rows / 2;
+        Self { start: half, step: 2, of, len: of.min(cap), ..Self::all(set) }
     }
 
     pub(crate) fn about(self, centre: &'a [f64]) -> Self {
@@ -42,6 +54,12 @@ impl<'a> Rows<'a> {
 
     pub(crate) fn scaled(self, scales: &'a [f64]) -> Self {
         Self { scales: Some(scales), ..self }
+    }
+
+    /// Whether these are the same raw rows.
+    pub(crate) fn same_as(&self, other: &Self) -> bool {
+        let rows = |of: &Self| (of.set.values.as_ptr(), of.start, of.step, of.of, of.len);
+        rows(self) == rows(other)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -54,7 +72,8 @@ impl<'a> Rows<'a> {
 
     /// Row `i`, neither shifted nor scaled.
     pub(crate) fn raw(&self, i: usize) -> &'a [f32] {
-        self.set.row((i as u128 * self.set.rows as u128 / self.len as u128) as usize)
+        let at = (i as u128 * self.of as u128 / self.len as u128) as usize;
+        self.set.row(self.start + self.step * at)
     }
 
     /// The mean of the raw rows (`[d]`), of which there must be one; that of identical rows is exactly one of them.
@@ -273,6 +292,10 @@ mod tests {
         assert_eq!((0..4).map(|i| rows.raw(i)[0]).collect::<Vec<_>>(), [0.0, 2.0, 5.0, 7.0]);
         assert_eq!(rows.mean(), [3.5]);
         assert_eq!(Rows::evenly(&set, 99).len(), 10);
+        let odd = Rows::of_half(&set, 1, 99);
+        assert_eq!((0..odd.len()).map(|i| odd.raw(i)[0]).collect::<Vec<_>>(), [1.0, 3.0, 5.0, 7.0, 9.0]);
+        let even = Rows::of_half(&set, 0, 3);
+        assert_eq!((0..3).map(|i| even.raw(i)[0]).collect::<Vec<_>>(), [0.0, 2.0, 6.0]);
     }
 
     #[test]

@@ -1,4 +1,5 @@
 //! Tests of the metrics from outside: against other tools' values, and by their properties.
 
+mod distances;
 mod golden;
 mod properties;

@@ -12,7 +12,7 @@ use crate::tiles::ranges;
 use crate::{MetricsError, Result};
 
 /// The most real samples whose pairs all count for [`Bandwidth::Median`].
-pub const MEDIAN_ROWS: usize = 1000;
+pub const MEDIAN_ROWS: usize = 2000;
 /// The bandwidth of [`cmmd`].
 const CMMD_SIGMA: f64 = 10.0;
 /// The factor of [`cmmd`].
@@ -30,7 +30,7 @@ pub enum Bandwidth {
     /// As given: more than 0.
     Fixed(f64),
     /// The median distance of two different real samples (Gretton et al. 2012, section 8): over all pairs of at
-    /// most 1000 samples; of a larger set, over those of the 1000 rows floor(i n / 1000).
+    /// most 2000 samples; of a larger set, over those of the 2000 rows floor(i n / 2000).
     Median,
 }
 
@@ -118,7 +118,15 @@ fn median_distance(real: &Features) -> Result<f64> {
     let rows = Rows::evenly(real, MEDIAN_ROWS);
     let mut squares: Vec<f64> = (0..rows.len())
         .into_par_iter()
-        .flat_map_iter(|i| (0..i).map(move |j| squared_difference(rows.raw(i), rows.raw(j))))
+        .flat_map_iter(|i| {
+            let mut squares = vec![0.0; i];
+            let x = rows.raw(i);
+            vectorised(
+                #[inline(always)]
+                || squares.iter_mut().enumerate().for_each(|(j, square)| *square = squared_difference(x, rows.raw(j))),
+            );
+            squares
+        })
         .collect();
     let middle = squares.len() / 2;
     let even = squares.len().is_multiple_of(2);
@@ -351,8 +359,8 @@ mod tests {
         assert_eq!(median_distance(&set(&[0.0, 1.0, 4.0])), Ok(3.0));
         assert_eq!(median_distance(&set(&[0.0, 1.0, 4.0, -6.0])), Ok(5.0));
         let large = lattice(1, 2500, 3);
-        let spaced = (0..1000).flat_map(|i| large.row(i * 5 / 2)).copied().collect();
-        assert_eq!(median_distance(&large), median_distance(&Features { rows: 1000, dim: 3, values: spaced }));
+        let spaced = (0..2000).flat_map(|i| large.row(i * 5 / 4)).copied().collect();
+        assert_eq!(median_distance(&large), median_distance(&Features { rows: 2000, dim: 3, values: spaced }));
         let collapsed = set(&[1.0, 1.0, 1.0, 1.0, 2.0]);
         let error = mmd_rbf(&collapsed, &collapsed, Bandwidth::Median).expect_err("no distance");
         assert!(error.is_undefined() && error.to_string().contains("n = 5"), "{error}");

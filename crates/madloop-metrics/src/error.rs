@@ -152,6 +152,44 @@ pub enum MetricsError {
         /// The value.
         value: f32,
     },
+    /// Undefined: a row without a direction.
+    #[error(
+        "row {row} of the {set} features is all zeros: it has no direction to compare; leave it out or shift the features"
+    )]
+    ZeroRow {
+        /// `real` or `generated`.
+        set: &'static str,
+        /// The first such row.
+        row: usize,
+    },
+    /// Undefined: a set that does not vary.
+    #[error("the {n} {set} samples have no variance to compare with; score samples that differ")]
+    NoVariance {
+        /// `real`, `generated` or `training`.
+        set: &'static str,
+        /// Samples that were looked at.
+        n: usize,
+    },
+    /// Undefined: a median distance of 0.
+    #[error("the median distance of n = {n} real samples is 0: most of them coincide; name a bandwidth")]
+    NoBandwidth {
+        /// Samples that were looked at.
+        n: usize,
+    },
+    /// Undefined: more samples than an exact algorithm is allowed.
+    #[error("n = {n} real and {m} generated samples are more than the {limit} that {what} takes; {remedy}")]
+    TooMany {
+        /// What was to be computed.
+        what: &'static str,
+        /// Samples in the real set.
+        n: usize,
+        /// Samples in the generated set.
+        m: usize,
+        /// The most of either.
+        limit: usize,
+        /// What to do instead.
+        remedy: &'static str,
+    },
     /// Undefined: a matrix that is not a covariance.
     #[error("{what} has the eigenvalue {eigenvalue:e}: it is not a covariance (largest {largest:e})")]
     NotPositive {
@@ -184,6 +222,10 @@ impl MetricsError {
             | Self::NoHalf { .. }
             | Self::NoModalVariance { .. }
             | Self::NonFinite { .. }
+            | Self::ZeroRow { .. }
+            | Self::NoVariance { .. }
+            | Self::NoBandwidth { .. }
+            | Self::TooMany { .. }
             | Self::NotPositive { .. }
             | Self::NoConvergence { .. } => true,
             Self::DimensionMismatch { .. }

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use crate::Result;
 use crate::error::{check_pair, check_rows};
 use crate::tiles::{centred, ranges};
+use crate::wasserstein::w2_sq_sorted;
 
 /// Directions onto which the sets are projected.
 pub const SLICED_PROJECTIONS: usize = 50;
@@ -83,43 +84,10 @@ fn project(set: &Features, directions: &[f64]) -> Vec<f64> {
     projected
 }
 
-/// The squared 2-Wasserstein distance of two ascending lists: the integral of the squared difference of
-/// their quantile functions.
-fn w2_sq_sorted(x: &[f64], y: &[f64]) -> f64 {
-    let (n, m) = (x.len(), y.len());
-    if n == m {
-        return x.iter().zip(y).map(|(x, y)| (x - y) * (x - y)).sum::<f64>() / n as f64;
-    }
-    // Mass in units of 1 / (n m): x_i ends at (i + 1) m, y_j at (j + 1) n.
-    let (n, m) = (n as u128, m as u128);
-    let (mut i, mut j, mut at, mut sum) = (0, 0, 0_u128, 0.0);
-    while i < x.len() && j < y.len() {
-        let (x_end, y_end) = ((i as u128 + 1) * m, (j as u128 + 1) * n);
-        let end = x_end.min(y_end);
-        sum += (end - at) as f64 * (x[i] - y[j]) * (x[i] - y[j]);
-        at = end;
-        i += usize::from(x_end == end);
-        j += usize::from(y_end == end);
-    }
-    sum / (n as f64 * m as f64)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::score::testing::{gaussian, in_pool};
-
-    #[test]
-    fn unequal_lists_are_coupled_by_quantiles() {
-        assert_eq!(w2_sq_sorted(&[0.0, 1.0], &[2.0, 4.0]), (4.0 + 9.0) / 2.0);
-        // Thirds: 0 -> 1, then half of each side of 3, then 3 -> 5: by sixths.
-        let (x, y) = ([0.0, 3.0], [1.0, 2.0, 5.0]);
-        let expected = (2.0 * 1.0 + 1.0 * 4.0 + 1.0 * 1.0 + 2.0 * 4.0) / 6.0;
-        assert!((w2_sq_sorted(&x, &y) - expected).abs() < 1e-15);
-        // Repeating every value changes nothing.
-        let twice = [0.0, 0.0, 3.0, 3.0];
-        assert!((w2_sq_sorted(&twice, &y) - expected).abs() < 1e-15);
-    }
 
     #[test]
     fn one_dimension_has_one_direction() {

@@ -1,5 +1,6 @@
 //! Tests of the metrics from outside: against other tools' values, and by their properties.
 
+mod distances;
 mod golden;
 mod intervals;
 mod properties;

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Generator, Result, Samples, SamplingBias, Seeds, Shape};
+use serde::{Deserialize, Serialize};
+
+use crate::{Generator, Mix, Result, Samples, SamplingBias, Seeds, Shape};
 
 /// Features of a set, one row a sample (`[rows, dim]`, row-major f32).
 #[derive(Debug, Clone, PartialEq)]
@@ -44,7 +46,7 @@ pub struct Scores {
 }
 
 /// A 95 % interval.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// Lower end, in the units of the metric.
     pub low: f64,
@@ -70,6 +72,19 @@ impl Scores {
     }
 }
 
+/// What an evaluator is given to score.
+#[derive(Clone, Copy)]
+pub struct Judged<'a> {
+    /// The samples (real ones at generation 0).
+    pub samples: &'a Samples,
+    /// The model that made them; none at generation 0.
+    pub model: Option<&'a dyn Generator>,
+    /// What that model was trained on.
+    pub training: Option<&'a Mix>,
+    /// Randomness of this generation.
+    pub seeds: Seeds,
+}
+
 /// Scores generations against the reference set.
 pub trait Evaluator: Send + Sync {
     /// Samples scored a generation, real and generated alike.
@@ -81,6 +96,6 @@ pub trait Evaluator: Send + Sync {
     /// The real samples of the generation-0 record: as many, none of them in the reference.
     fn held_out(&self, seeds: Seeds) -> Result<Samples>;
 
-    /// Scores `generated` (real samples at generation 0, when there is no model).
-    fn score(&self, generated: &Samples, model: Option<&dyn Generator>, seeds: Seeds) -> Result<Scores>;
+    /// Scores one generation.
+    fn score(&self, judged: Judged<'_>) -> Result<Scores>;
 }

@@ -25,7 +25,7 @@ mod timing;
 
 pub use context::{Cancel, Context, Observer, Silent, Stage};
 pub use error::{Error, Result};
-pub use evaluate::{Evaluator, FeatureMap, Features, Interval, Scores};
+pub use evaluate::{Evaluator, FeatureMap, Features, Interval, Judged, Scores};
 pub use journal::{Blobs, Commit, Entry, Journal, MemoryBlobs, MemoryJournal};
 pub use loops::{Draw, History, Loop, LoopKind, OnExhausted, Pool, SyntheticCount};
 pub use mix::{Mix, Origin, Part, Rows};

@@ -165,6 +165,24 @@ impl Mix {
         }
     }
 
+    /// At most `most` rows, evenly spaced over the mix: a set for each part that they come from.
+    pub fn spread(&self, most: usize) -> Vec<Samples> {
+        let (n, count) = (self.len(), self.len().min(most));
+        let mut rows = (0..count).map(|at| (at as u128 * n as u128 / count as u128) as usize).peekable();
+        let mut sets = Vec::new();
+        for (part, &end) in self.parts.iter().zip(&self.ends) {
+            let start = end - part.len();
+            let mut of_part = Vec::new();
+            while let Some(row) = rows.next_if(|&row| row < end) {
+                of_part.push(part.row(row - start));
+            }
+            if !of_part.is_empty() {
+                sets.push(part.samples.select(&of_part));
+            }
+        }
+        sets
+    }
+
     /// The rows of class `label` alone.
     pub fn of_class(&self, label: u32) -> Result<Self> {
         let parts = self.parts.iter().map(|part| {
@@ -208,6 +226,10 @@ mod tests {
         mix.copy_rows_f64(0, &mut all);
         assert_eq!(all, [2.0, 0.0, 10.0, 11.0]);
         assert_eq!(mix.label(2), Some(1));
+        let spread = |most| mix.spread(most).iter().flat_map(Samples::to_f32).collect::<Vec<_>>();
+        assert_eq!(spread(9), [2.0, 0.0, 10.0, 11.0]);
+        assert_eq!(spread(2), [2.0, 10.0]);
+        assert!(spread(0).is_empty());
         assert_eq!(mix.count(|origin| matches!(origin, Origin::Synthetic { .. })), 2);
         let class = mix.of_class(0).expect("class 0");
         let mut values = vec![0.0; 3];

@@ -13,7 +13,8 @@ use crate::{Outcome, Scores};
 pub const SCHEMA_VERSION: u32 = 1;
 
 /// All that is known of one generation. It serialises to one flat JSON object: the fields here, `params.KEY` for every
-/// swept key, and one key a metric (null with a reason in `undefined` where it has no value).
+/// swept key, and one key a metric (null with a reason in `undefined` where it has no value; its 95 % interval, if it has one, in
+/// `intervals`).
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Record {
     /// Fields that every record has.
@@ -95,6 +96,7 @@ impl Record {
 }
 
 const UNDEFINED: &str = "undefined";
+const INTERVALS: &str = "intervals";
 const OUTCOME: [&str; 2] = ["outcome", "outcome_reason"];
 const PARAMS: &str = "params.";
 
@@ -113,6 +115,9 @@ impl Serialize for Record {
         }
         if !self.scores.undefined.is_empty() {
             map.serialize_entry(UNDEFINED, &self.scores.undefined)?;
+        }
+        if !self.scores.intervals.is_empty() {
+            map.serialize_entry(INTERVALS, &self.scores.intervals)?;
         }
         map.serialize_entry(OUTCOME[0], self.outcome.name())?;
         if let Some(reason) = self.outcome.reason() {
@@ -137,6 +142,8 @@ impl<'de> Deserialize<'de> for Record {
                 outcome.insert(key, value);
             } else if key == UNDEFINED {
                 record.scores.undefined = serde_json::from_value(value).map_err(D::Error::custom)?;
+            } else if key == INTERVALS {
+                record.scores.intervals = serde_json::from_value(value).map_err(D::Error::custom)?;
             } else if let Some(param) = key.strip_prefix(PARAMS) {
                 record.params.insert(param.to_owned(), value);
             } else if value.is_number() || value.is_null() {
@@ -151,6 +158,7 @@ impl<'de> Deserialize<'de> for Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Interval;
 
     #[test]
     fn a_record_is_flat_and_reads_back() {
@@ -158,6 +166,8 @@ mod tests {
         scores.set("recall", Ok(0.1 + 0.2));
         scores.set("kid", Err("n < 2".into()));
         scores.set("frechet_distance", Ok(f64::INFINITY));
+        let interval = Interval { low: 0.25, high: 0.375, method: "subsets".into() };
+        scores.intervals.insert("recall".into(), interval);
         let record = Record {
             fixed: Fixed { generation: 3, kind: "fresh-data".into(), history: "all".into(), ..Fixed::default() },
             params: [("loop.lambda".to_owned(), Value::from(0.8))].into(),
@@ -171,6 +181,7 @@ mod tests {
         assert_eq!(value["kid"], Value::Null);
         assert_eq!(value["undefined"]["kid"], "n < 2");
         assert_eq!(value["undefined"]["frechet_distance"], "the value is inf");
+        assert_eq!(value["intervals"]["recall"]["high"], 0.375);
         assert_eq!(value["outcome"], "degenerate");
         assert_eq!(serde_json::from_str::<Record>(&text).expect("reads back"), record);
         let plain = serde_json::to_string(&Record::default()).expect("plain data");

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use serde_json::Value;
 
 use crate::{
-    Cancel, ClassSchedule, Commit, Context, Entry, Evaluator, History, Journal, Loop, Mix, Observer, Origin, Outcome,
-    RealPool, Record, Result, Samples, SamplingBias, ScoreSchedule, Seeds, Stage, State, Stopwatch, Timing, Trained,
-    Trainer,
+    Cancel, ClassSchedule, Commit, Context, Entry, Evaluator, History, Journal, Judged, Loop, Mix, Observer, Origin,
+    Outcome, RealPool, Record, Result, Samples, SamplingBias, ScoreSchedule, Seeds, Stage, State, Stopwatch, Timing,
+    Trained, Trainer,
 };
 
 /// One loop: one configuration and one seed.
@@ -133,8 +133,9 @@ fn generation(
     if scored {
         stage(Stage::Score);
         let clock = Stopwatch::new();
-        let scores = parts.evaluator.score(&judged, Some(model.as_ref()), seeds);
-        record.scores = scores.map_err(|e| e.in_stage("scoring", t))?;
+        let model = Some(model.as_ref());
+        let judged = Judged { samples: &judged, model, training: Some(&mix), seeds };
+        record.scores = parts.evaluator.score(judged).map_err(|e| e.in_stage("scoring", t))?;
         record.fixed.n_eval = n_score;
         timing.score_seconds = clock.seconds();
     }
@@ -152,7 +153,8 @@ fn baseline(cell: &Cell, parts: &Parts<'_>, journal: &mut dyn Journal, seeds: Se
     let clock = Stopwatch::new();
     let held_out = parts.evaluator.held_out(seeds)?;
     let mut record = record(cell, parts, 0, None, Outcome::Ok);
-    record.scores = parts.evaluator.score(&held_out, None, seeds).map_err(|e| e.in_stage("scoring", 0))?;
+    let judged = Judged { samples: &held_out, model: None, training: None, seeds };
+    record.scores = parts.evaluator.score(judged).map_err(|e| e.in_stage("scoring", 0))?;
     record.fixed.n_eval = held_out.len() as u64;
     let timing = Timing { score_seconds: clock.seconds(), ..Timing::default() };
     parts.observer.generation_done(&record, &timing);

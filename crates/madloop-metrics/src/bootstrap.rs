@@ -6,13 +6,14 @@
 use faer::dyn_stack::{MemBuffer, MemStack};
 use faer::linalg::cholesky::llt::factor::{cholesky_in_place, cholesky_in_place_scratch};
 use faer::{MatMut, MatRef, Par};
-use madloop_core::{Features, Interval, Seeds, Stream};
+use madloop_core::{Features, Interval, Scores, Seeds, Stream};
 use rand_distr::{Distribution, Exp1};
 
+use crate::catalog::{Metric, find};
 use crate::frechet::{cross, root, squared_distance, trace_of, trace_of_root};
 use crate::linalg::nuclear_norm;
 use crate::moments::{Moments, mean, weighted_mean};
-use crate::score::Reference;
+use crate::score::{Reference, feature_metric};
 use crate::{MetricsError, Result};
 
 /// The standard normal quantile of a two-sided interval of 95 %.
@@ -26,7 +27,7 @@ const HALVES: Stream = Stream::named("bootstrap-halves");
 
 /// How the interval of a metric is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Scheme {
+enum Scheme {
     /// Exponential weights (Rubin 1981, "The Bayesian bootstrap"): moments take them exactly, and no row is lost.
     Weights,
     /// Half of each set without replacement (m out of n with m = n / 2; the delete-half jackknife of Shao and Wu 1989). Balls,
@@ -35,7 +36,7 @@ pub(crate) enum Scheme {
 }
 
 impl Scheme {
-    pub(crate) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Weights => "weighted bootstrap",
             Self::Halves => "half-sampling",
@@ -44,7 +45,7 @@ impl Scheme {
 }
 
 /// The scheme of a feature metric; `None` for one without an interval.
-pub(crate) fn scheme(name: &str) -> Option<Scheme> {
+fn scheme(name: &str) -> Option<Scheme> {
     match name {
         // A spread over subsets is no estimate of anything at infinity; FD-infinity needs more samples than halves have.
         "kid_std" | "fd_infinity" => None,
@@ -64,7 +65,7 @@ pub(crate) fn interval(value: f64, deviation: f64, range: (f64, f64), method: &'
 }
 
 /// The standard deviation (divisor R - 1) of values that are not few.
-pub(crate) fn deviation(values: &[f64]) -> Option<f64> {
+fn deviation(values: &[f64]) -> Option<f64> {
     let count = values.len() as f64;
     if values.len() < BOOTSTRAP_FROM {
         return None;
@@ -73,13 +74,55 @@ pub(crate) fn deviation(values: &[f64]) -> Option<f64> {
     Some((values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / (count - 1.0)).sqrt())
 }
 
+impl Reference {
+    /// [`Self::score`] with intervals from `replicates` resamples of both sets: the Frechet distance by random weights
+    /// of the rows, all others by halves drawn without replacement, whose deviation is that of the whole (the
+    /// delete-half jackknife). A metric without a value in some resample keeps the interval that it has without them.
+    ///
+    /// # Errors
+    /// As [`Self::score`], or fewer than [`BOOTSTRAP_FROM`] replicates.
+    pub fn score_resampled(
+        &self,
+        generated: &Features,
+        metrics: &[impl AsRef<str>],
+        replicates: usize,
+    ) -> Result<Scores> {
+        if replicates < BOOTSTRAP_FROM {
+            let (value, must) = (replicates as f64, "10 or more: a deviation is estimated from them (200 is usual)");
+            return Err(MetricsError::Setting { name: "the number of bootstrap replicates", value, must });
+        }
+        let mut scores = self.score(generated, metrics)?;
+        let defined = |metric: &&Metric| scores.values.get(metric.name).is_some_and(Option::is_some);
+        let metrics = metrics.iter().map(|name| feature_metric(name.as_ref())).collect::<Result<Vec<_>>>()?;
+        let of = |wanted: Scheme| {
+            let metrics = metrics.iter().filter(|metric| defined(metric) && scheme(metric.name) == Some(wanted));
+            metrics.map(|metric| metric.name).collect::<Vec<_>>()
+        };
+        let (by_weights, by_halves) = (of(Scheme::Weights), of(Scheme::Halves));
+        let mut found: Vec<(&str, Scheme, Result<Vec<f64>>)> = Vec::new();
+        for name in by_weights {
+            let values = weighted_frechet(self.features(), generated, replicates, self.settings().seeds);
+            found.push((name, Scheme::Weights, values));
+        }
+        if !by_halves.is_empty() {
+            let values = halves(self, generated, &by_halves, replicates)?;
+            found.extend(by_halves.iter().zip(values).map(|(name, values)| (*name, Scheme::Halves, values)));
+        }
+        for (name, scheme, values) in found {
+            let deviation = values.ok().and_then(|values| deviation(&values));
+            if let (Some(deviation), Some(Some(value)), Some(metric)) =
+                (deviation, scores.values.get(name).copied(), find(name))
+            {
+                let interval = interval(value, deviation, metric.range, scheme.name());
+                scores.intervals.insert(name.to_owned(), interval);
+            }
+        }
+        Ok(scores)
+    }
+}
+
 /// Frechet distances under `replicates` random weightings of the rows of both checked sets.
-pub(crate) fn weighted_frechet(
-    real: &Features,
-    generated: &Features,
-    replicates: usize,
-    seeds: Seeds,
-) -> Result<Vec<f64>> {
+fn weighted_frechet(real: &Features, generated: &Features, replicates: usize, seeds: Seeds) -> Result<Vec<f64>> {
     let weights = |set: &Features, row: u64| {
         let mut rng = seeds.rng(WEIGHTS, row);
         let weights: Vec<f64> = (0..set.rows).map(|_| Exp1.sample(&mut rng)).collect();
@@ -175,7 +218,7 @@ fn dot(x: &[f64], y: &[f64]) -> f64 {
 }
 
 /// Scores of `replicates` pairs of halves, a list a metric; a metric without a value in some half has none here.
-pub(crate) fn halves(
+fn halves(
     reference: &Reference,
     generated: &Features,
     metrics: &[&'static str],

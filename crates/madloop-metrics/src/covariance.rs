@@ -69,7 +69,7 @@ fn is_positive(matrix: &[f64], d: usize, largest: f64) -> Result<bool> {
 mod tests {
     use super::*;
     use crate::Moments;
-    use crate::score::testing::gaussian;
+    use crate::testing::gaussian;
 
     #[test]
     fn covariances_pass_also_singular_ones_and_those_of_f32() {

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use crate::error::{check_pair, check_rows};
 use crate::linalg::{eigenvalues, eigenvectors, nuclear_norm, product, roots};
 use crate::moments::{Moments, mean, variances};
+use crate::score::Arrays;
 use crate::tiles::{Scratch, Tiles, ranges};
 use crate::{MetricsError, Result};
 
@@ -51,6 +52,29 @@ impl FrechetReference {
         let trace = trace_of(&moments.covariance, real.dim);
         let root = root(&moments.covariance, real.dim)?;
         Ok(Self { mean: moments.mean, trace, root: Some(root) })
+    }
+
+    /// What was prepared, by name.
+    pub(crate) fn arrays(&self, out: &mut Arrays) {
+        out.insert("frechet.mean".into(), self.mean.clone());
+        out.insert("frechet.trace".into(), vec![self.trace]);
+        if let Some(root) = &self.root {
+            let columns = (0..root.ncols()).flat_map(|column| root.col(column).iter().copied());
+            out.insert("frechet.root".into(), columns.collect());
+        }
+    }
+
+    /// The same, taken back; `None` when it is not there or not for `real`.
+    pub(crate) fn from_arrays(real: &Features, arrays: &mut Arrays) -> Option<Self> {
+        let d = real.dim;
+        let mean = arrays.remove("frechet.mean").filter(|mean| mean.len() == d)?;
+        let trace = *arrays.remove("frechet.trace")?.first()?;
+        let root = match arrays.remove("frechet.root") {
+            Some(root) if root.len() == d * d => Some(Mat::from_fn(d, d, |row, column| root[column * d + row])),
+            Some(_) => return None,
+            None => None,
+        };
+        (root.is_some() == (real.rows >= d)).then_some(Self { mean, trace, root })
     }
 
     /// The distance of a checked set of the same dimension to the one prepared, which is given again.
@@ -212,7 +236,7 @@ fn check_gaussian(mean: &[f64], covariance: &[f64]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::testing::{gaussian, in_pool};
+    use crate::testing::{gaussian, in_pool};
 
     fn close(a: f64, b: f64, relative: f64) -> bool {
         (a - b).abs() <= relative * a.abs().max(b.abs())

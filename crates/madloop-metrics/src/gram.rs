@@ -259,7 +259,7 @@ pub(crate) fn squared_difference(x: &[f32], y: &[f32]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::testing::{gaussian, in_pool};
+    use crate::testing::{gaussian, in_pool};
 
     #[test]
     fn they_are_the_textbook_sums() {

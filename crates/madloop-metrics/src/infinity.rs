@@ -85,7 +85,7 @@ fn intercept(points: &[(f64, f64)]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::testing::gaussian;
+    use crate::testing::gaussian;
 
     #[test]
     fn sizes_are_those_of_linspace() {

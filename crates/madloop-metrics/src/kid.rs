@@ -170,7 +170,7 @@ pub(crate) fn from_sums(real: &Subsets, generated: &Subsets, sums: [&[f64]; 3]) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::testing::{gaussian, in_pool};
+    use crate::testing::{gaussian, in_pool};
 
     fn brute_force(x: &Features, y: &Features) -> f64 {
         let kernel = |a: &[f32], b: &[f32]| {

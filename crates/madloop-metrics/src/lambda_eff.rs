@@ -133,7 +133,7 @@ mod tests {
     use super::*;
     use crate::linalg::eigenvectors;
     use crate::principal::leading;
-    use crate::score::testing::{gaussian, in_pool};
+    use crate::testing::{gaussian, in_pool};
     use faer::MatRef;
     use rayon::prelude::*;
 

@@ -35,6 +35,8 @@ mod sinkhorn;
 mod sliced;
 mod spread;
 mod subsets;
+#[cfg(test)]
+mod testing;
 mod tiles;
 mod transport;
 mod vendi;
@@ -42,7 +44,7 @@ mod wasserstein;
 mod within;
 
 pub use bootstrap::BOOTSTRAP_FROM;
-pub use catalog::{CATALOG, Direction, Metric, Of, find, nearest};
+pub use catalog::{CATALOG, Direction, Enough, Metric, Of, find, nearest};
 pub use covariance::{COVARIANCE_TOLERANCE, check_covariance};
 pub use error::{MetricsError, Result};
 pub use frechet::{frechet_distance, gaussian_w2_sq, w2_sq_to_standard};
@@ -55,7 +57,7 @@ pub use modes::{Modes, modes};
 pub use moments::Moments;
 pub use rank::{effective_rank, effective_rank_of, numerical_rank, numerical_rank_of};
 pub use scatter::{Scatter, ScatterBuilder};
-pub use score::Reference;
+pub use score::{Arrays, Reference};
 pub use settings::{Inside, Settings};
 pub use sinkhorn::{SINKHORN_BLUR, SINKHORN_SCALING, sinkhorn};
 pub use sliced::{SLICED_PROJECTIONS, sliced_w2};

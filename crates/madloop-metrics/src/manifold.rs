@@ -51,8 +51,8 @@ mod tests {
     use crate::cloud::{Block, Cloud, Precision};
     use crate::kid::{Draws, KidSubsets, draw};
     use crate::moments::mean;
-    use crate::score::testing::{gaussian, in_pool, lattice};
     use crate::settings::Inside;
+    use crate::testing::{gaussian, in_pool, lattice};
     use crate::within::within;
 
     fn scored(x: &Features, y: &Features, k: usize) -> Result<Manifold> {

@@ -268,7 +268,7 @@ fn add(sums: &mut [f64], values: &[f64]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::testing::{gaussian, in_pool, lattice};
+    use crate::testing::{gaussian, in_pool, lattice};
 
     fn kernel(x: &[f32], y: &[f32], sigma: f64) -> f64 {
         (-squared_difference(x, y) / (2.0 * sigma * sigma)).exp()

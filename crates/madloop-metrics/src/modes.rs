@@ -109,7 +109,7 @@ fn variance_per_dimension(samples: &Features, rows: &[usize]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::testing::gaussian;
+    use crate::testing::gaussian;
 
     const CENTRES: [f64; 6] = [0.0, 0.0, 4.0, 0.0, 0.0, 4.0];
 

@@ -171,7 +171,7 @@ fn covariance(features: &Features, mean: &[f64], weights: Option<&[f64]>) -> Vec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::testing::{gaussian, in_pool};
+    use crate::testing::{gaussian, in_pool};
 
     #[test]
     fn they_are_the_textbook_sums() {

@@ -11,6 +11,7 @@ use crate::error::check_rows;
 use crate::kid::{Draws, Kid, draw, from_sums};
 use crate::manifold::Manifold;
 use crate::moments::mean;
+use crate::score::Arrays;
 use crate::settings::Settings;
 use crate::subsets::Subsets;
 use crate::within::{Within, within};
@@ -85,6 +86,30 @@ impl PairsReference {
         let found = pass(real, &centre, neighbours, subsets.as_ref());
         let kid = subsets.map(|_| KidReference { generated_rows, sums: found.kernel });
         Ok(Self { centre, nearest: found.nearest, neighbours, kid })
+    }
+
+    /// What was prepared, by name.
+    pub(crate) fn arrays(&self, out: &mut Arrays) {
+        out.insert("pairs.centre".into(), self.centre.clone());
+        out.insert("pairs.nearest".into(), self.nearest.clone());
+        out.insert("pairs.neighbours".into(), vec![self.neighbours as f64]);
+        if let Some(kid) = &self.kid {
+            out.insert("kid.generated_rows".into(), vec![kid.generated_rows as f64]);
+            out.insert("kid.sums".into(), kid.sums.clone());
+        }
+    }
+
+    /// The same, taken back; `None` when it is not there or not for `real` and `want`.
+    pub(crate) fn from_arrays(real: &Features, want: Want, settings: &Settings, arrays: &mut Arrays) -> Option<Self> {
+        let centre = arrays.remove("pairs.centre").filter(|centre| centre.len() == real.dim)?;
+        let neighbours = *arrays.remove("pairs.neighbours")?.first()? as usize;
+        let nearest = arrays.remove("pairs.nearest").filter(|nearest| nearest.len() == real.rows * neighbours)?;
+        let kid = match (arrays.remove("kid.generated_rows"), arrays.remove("kid.sums")) {
+            (Some(rows), Some(sums)) => Some(KidReference { generated_rows: *rows.first()? as usize, sums }),
+            _ => None,
+        };
+        let wanted = self::neighbours(real.rows, want.real_neighbours(), want.real_balls, settings.k);
+        (neighbours == wanted && kid.is_some() == want.kid).then_some(Self { centre, nearest, neighbours, kid })
     }
 
     /// The metrics of a checked set of the same dimension against the one prepared, which is given again.

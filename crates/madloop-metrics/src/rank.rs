@@ -92,7 +92,7 @@ pub(crate) fn gram_spectrum(rows: Rows<'_>, what: &'static str) -> Result<Vec<f6
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::testing::{gaussian, in_pool};
+    use crate::testing::{gaussian, in_pool};
 
     #[test]
     fn spectra_have_their_entropy() {

@@ -4,7 +4,7 @@ use madloop_core::Features;
 use proptest::prelude::*;
 
 use super::*;
-use crate::score::testing::{gaussian, in_pool};
+use crate::testing::{gaussian, in_pool};
 
 fn scatter(set: &Features, batch: usize) -> Scatter {
     let mut builder = ScatterBuilder::new(set.dim).expect("d x d");

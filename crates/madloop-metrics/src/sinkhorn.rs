@@ -237,7 +237,7 @@ impl LogSum {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::testing::{gaussian, in_pool, lattice};
+    use crate::testing::{gaussian, in_pool, lattice};
 
     /// The same iteration on dense matrices, written as the definition reads.
     fn naive(x: &Features, y: &Features, blur: f64, scaling: f64) -> f64 {

@@ -87,7 +87,7 @@ fn project(set: &Features, directions: &[f64]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::testing::{gaussian, in_pool};
+    use crate::testing::{gaussian, in_pool};
 
     #[test]
     fn one_dimension_has_one_direction() {

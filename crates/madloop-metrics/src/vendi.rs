@@ -32,7 +32,7 @@ pub fn vendi(set: &Features) -> Result<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::testing::{gaussian, in_pool};
+    use crate::testing::{gaussian, in_pool};
 
     #[test]
     fn it_counts_directions() {

@@ -96,7 +96,7 @@ pub(crate) fn w2_sq_sorted(x: &[f64], y: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::score::testing::{gaussian, in_pool, lattice};
+    use crate::testing::{gaussian, in_pool, lattice};
 
     #[test]
     fn unequal_lists_are_coupled_by_quantiles() {

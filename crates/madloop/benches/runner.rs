@@ -25,7 +25,7 @@ impl Evaluator for NoMetrics {
     fn held_out(&self, _seeds: Seeds) -> Result<Samples> {
         Ok(real())
     }
-    fn score(&self, _generated: &Samples, _model: Option<&dyn Generator>, _seeds: Seeds) -> Result<Scores> {
+    fn score(&self, _judged: Judged<'_>) -> Result<Scores> {
         Ok(Scores::default())
     }
 }

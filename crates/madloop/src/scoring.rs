@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use madloop_core::{
-    Evaluator, FeatureMap, Features, Generator, OnExhausted, Real, RealPool, Samples, SamplingBias, Scores, Seeds,
-    Shape, Stream,
+    Evaluator, FeatureMap, Features, Generator, Interval, Judged, Mix, OnExhausted, Real, RealPool, Samples,
+    SamplingBias, Scores, Seeds, Shape, Stream,
 };
 use madloop_metrics::{Metric, Of, Reference, Settings};
 
@@ -15,6 +15,8 @@ use crate::{Error, Result};
 
 /// Samples scored unless `score.n` says otherwise or there are fewer.
 const DEFAULT_N: u64 = 10_000;
+/// Training samples that the audit of the sampler looks at.
+const TRAINING_ROWS: usize = 5000;
 /// Reference samples of sources that never run out; the same in every run.
 const REFERENCE: Stream = Stream::named("reference");
 
@@ -131,6 +133,8 @@ impl SetEvaluator {
             match metric.of {
                 Of::Features => metrics.push(metric.name),
                 Of::Model | Of::Modes => others.push(metric),
+                // Always scored: see `audit`.
+                Of::Training => {}
             }
         }
         let window = crate::report::bounds(&reference);
@@ -213,19 +217,48 @@ impl Evaluator for SetEvaluator {
         }
     }
 
-    fn score(&self, generated: &Samples, model: Option<&dyn Generator>, _seeds: Seeds) -> madloop_core::Result<Scores> {
-        let features = self.features.features(generated)?;
+    fn score(&self, judged: Judged<'_>) -> madloop_core::Result<Scores> {
+        let features = self.features.features(judged.samples)?;
         let mut scores = self.reference.score(&features, &self.metrics).map_err(madloop_core::Error::other)?;
         let (of_model, of_modes): (Vec<&'static Metric>, Vec<&'static Metric>) =
             self.others.iter().copied().partition(|metric| metric.of == Of::Model);
         for metric in of_model {
-            scores.set(metric.name, self.score_model(metric.name, model));
+            scores.set(metric.name, self.score_model(metric.name, judged.model));
         }
         if !of_modes.is_empty() {
             self.score_modes(&features, &mut scores, &of_modes);
         }
+        if let Some(training) = judged.training.filter(|_| features.rows > 0) {
+            audit(&mut scores, &spread_features(self.features.as_ref(), training)?, &features);
+        }
         Ok(scores)
     }
+}
+
+/// Adds `lambda_eff` with its interval: the sampling bias that a model's samples really have against what it was trained on.
+pub(crate) fn audit(scores: &mut Scores, training: &Features, generated: &Features) {
+    let found = madloop_metrics::lambda_eff(training, generated);
+    if let Ok(found) = &found {
+        let interval = Interval { low: found.low, high: found.high, method: "delta method".into() };
+        scores.intervals.insert("lambda_eff".into(), interval);
+    }
+    scores.set("lambda_eff", found.map(|found| found.value).map_err(|why| why.to_string()));
+}
+
+/// Features of at most [`TRAINING_ROWS`] rows of a training set, evenly spaced.
+fn spread_features(map: &dyn FeatureMap, training: &Mix) -> madloop_core::Result<Features> {
+    let mut all: Option<Features> = None;
+    for set in training.spread(TRAINING_ROWS) {
+        let features = map.features(&set)?;
+        match &mut all {
+            None => all = Some(features),
+            Some(all) => {
+                all.rows += features.rows;
+                all.values.extend(features.values);
+            }
+        }
+    }
+    Ok(all.unwrap_or(Features { rows: 0, dim: 1, values: Vec::new() }))
 }
 
 /// The reference, the held-out real data, and the most samples that both allow with what limits them.

@@ -120,8 +120,8 @@ impl Evaluator for MockEvaluator {
     fn held_out(&self, _seeds: Seeds) -> Result<Samples> {
         Ok(samples(vec![7.0; self.rows as usize]))
     }
-    fn score(&self, generated: &Samples, model: Option<&dyn Generator>, _seeds: Seeds) -> Result<Scores> {
-        let all = generated.to_f32();
+    fn score(&self, judged: Judged<'_>) -> Result<Scores> {
+        let (all, model) = (judged.samples.to_f32(), judged.model);
         let (first, last) = (all[0], all[all.len() - 1]);
         self.log.add(format!("score {}{first}..={last}", if model.is_some() { "" } else { "real " }));
         let mut scores = Scores::default();

@@ -22,8 +22,8 @@ impl Evaluator for Moments {
     fn held_out(&self, _: Seeds) -> Result<Samples> {
         Samples::from_f32(Shape::vector(1), Vec::new())
     }
-    fn score(&self, _: &Samples, model: Option<&dyn Generator>, _: Seeds) -> Result<Scores> {
-        if let Some(gaussian) = model.and_then(Generator::gaussian) {
+    fn score(&self, judged: Judged<'_>) -> Result<Scores> {
+        if let Some(gaussian) = judged.model.and_then(Generator::gaussian) {
             let d = gaussian.mean.len();
             let trace = (0..d).map(|i| gaussian.covariance[i * d + i]).sum();
             let mean = gaussian.mean.iter().map(|value| value * value).sum();

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use madloop_core::{
-    Blobs, Cancel, Cell, CellEnd, Context, Cost, Evaluator, FirstGeneration, Generator, History, Journal, Loop,
+    Blobs, Cancel, Cell, CellEnd, Context, Cost, Evaluator, FirstGeneration, Generator, History, Journal, Judged, Loop,
     LoopKind, Mix, Observer, OnExhausted, Parts, Pool, Real, RealPool, Record, Result, Samples, SamplingBias,
     ScoreSchedule, Scores, Seeds, Shape, Silent, SyntheticCount, Timing, Trained, Trainer, run_cell,
 };
@@ -36,9 +36,9 @@ impl Evaluator for Mean {
     fn held_out(&self, _seeds: Seeds) -> Result<Samples> {
         Ok(real())
     }
-    fn score(&self, generated: &Samples, _model: Option<&dyn Generator>, _seeds: Seeds) -> Result<Scores> {
+    fn score(&self, judged: Judged<'_>) -> Result<Scores> {
         let mut scores = Scores::default();
-        scores.set("mean", Ok(generated.to_f32().iter().step_by(3).map(|&v| f64::from(v)).sum()));
+        scores.set("mean", Ok(judged.samples.to_f32().iter().step_by(3).map(|&v| f64::from(v)).sum()));
         Ok(scores)
     }
 }

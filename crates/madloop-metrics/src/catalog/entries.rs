@@ -1,56 +1,11 @@
-//! Every metric by name: what it says, where it lies, which way is better.
+//! The metrics themselves.
 
-/// Which way a metric improves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Direction {
-    /// More is better.
-    HigherIsBetter,
-    /// Less is better.
-    LowerIsBetter,
-    /// Neither: it describes.
-    Neither,
-}
-
-/// What a metric is computed from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Of {
-    /// Features of the real and the generated set; [`crate::Reference`] scores it.
-    Features,
-    /// The parameters of a model that is one Gaussian.
-    Model,
-    /// Samples and the known centres of the modes.
-    Modes,
-}
-
-/// A metric of the catalogue.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Metric {
-    /// The key in records and options.
-    pub name: &'static str,
-    /// The symbol on an axis.
-    pub symbol: &'static str,
-    /// The name in a heading.
-    pub title: &'static str,
-    /// Which way it improves.
-    pub direction: Direction,
-    /// Smallest and largest value, of the exact quantity (rounding may pass them by its own size).
-    pub range: (f64, f64),
-    /// Whether the real and the generated set may be swapped (in distribution, where subsets are drawn).
-    pub symmetric: bool,
-    /// What it is computed from.
-    pub of: Of,
-    /// The samples without which it is undefined.
-    pub minimum_n: &'static str,
-    /// Where it comes from.
-    pub reference: &'static str,
-    /// What it is, in one sentence.
-    pub what: &'static str,
-}
+use super::{Direction, Enough, Metric, Of};
 
 const INF: f64 = f64::INFINITY;
 
 /// All metrics, in the order of display.
-pub static CATALOG: [Metric; 16] = [
+pub static CATALOG: [Metric; 23] = [
     Metric {
         name: "frechet_distance",
         symbol: "FD",
@@ -60,9 +15,25 @@ pub static CATALOG: [Metric; 16] = [
         symmetric: true,
         of: Of::Features,
         minimum_n: "n >= 2 in both sets",
+        enough: Enough::RowsPerDimension(5),
+        bias: "biased upwards by about c / n, the more the more dimensions: compare equal n only, or see fd_infinity",
         reference: "Heusel et al. 2017, arXiv:1706.08500",
         what: "Squared 2-Wasserstein distance of the Gaussians with the means and covariances of the two sets of \
                features; biased upwards by small n.",
+    },
+    Metric {
+        name: "fd_infinity",
+        symbol: "FD inf",
+        title: "Frechet distance, extrapolated",
+        direction: Direction::LowerIsBetter,
+        range: (-INF, INF),
+        symmetric: false,
+        of: Of::Features,
+        minimum_n: "n >= 2 real, n > 5000 generated",
+        enough: Enough::Rows(10_000),
+        bias: "free of the generated set's bias to first order; that of the real set stays",
+        reference: "Chong and Forsyth 2020, arXiv:1911.07023",
+        what: "Frechet distance of endless generated samples: the intercept of its regression on 1 / n over 15 prefixes of at least 5000 samples.",
     },
     Metric {
         name: "kid",
@@ -73,6 +44,8 @@ pub static CATALOG: [Metric; 16] = [
         symmetric: true,
         of: Of::Features,
         minimum_n: "n >= 2 in both sets",
+        enough: Enough::Rows(100),
+        bias: "unbiased at any n",
         reference: "Binkowski et al. 2018, arXiv:1801.01401",
         what: "Unbiased squared maximum mean discrepancy with a cubic kernel, mean over 100 subsets of 1000 \
                (over all pairs when n <= 1000); scatters around 0, also below, for equal distributions.",
@@ -86,8 +59,24 @@ pub static CATALOG: [Metric; 16] = [
         symmetric: true,
         of: Of::Features,
         minimum_n: "n > 1000 in both sets",
+        enough: Enough::Any,
+        bias: "falls with the size of the subsets as 1 / n^(1/2) or faster",
         reference: "Binkowski et al. 2018, arXiv:1801.01401",
         what: "Standard deviation of KID over its 100 subsets (divisor 100).",
+    },
+    Metric {
+        name: "mmd_rbf",
+        symbol: "MMD^2",
+        title: "Squared MMD, Gaussian kernel",
+        direction: Direction::LowerIsBetter,
+        range: (-2.0, 2.0),
+        symmetric: false,
+        of: Of::Features,
+        minimum_n: "n >= 2 in both sets",
+        enough: Enough::Rows(100),
+        bias: "unbiased at any n",
+        reference: "Gretton et al. 2012, jmlr.org/papers/v13/gretton12a.html",
+        what: "Unbiased squared maximum mean discrepancy with the kernel exp(-|x-y|^2 / (2 sigma^2)), sigma the median distance of real samples; scatters around 0, also below, for equal distributions.",
     },
     Metric {
         name: "precision",
@@ -98,6 +87,8 @@ pub static CATALOG: [Metric; 16] = [
         symmetric: false,
         of: Of::Features,
         minimum_n: "n > k real, n >= 1 generated",
+        enough: Enough::Rows(1000),
+        bias: "balls shrink as n grows: compare equal n and k only",
         reference: "Kynkaanniemi et al. 2019, arXiv:1904.06991",
         what: "Share of generated samples that lie in the k-th-neighbour ball of a real one: quality.",
     },
@@ -110,6 +101,8 @@ pub static CATALOG: [Metric; 16] = [
         symmetric: false,
         of: Of::Features,
         minimum_n: "n >= 1 real, n > k generated",
+        enough: Enough::Rows(1000),
+        bias: "balls shrink as n grows: compare equal n and k only",
         reference: "Kynkaanniemi et al. 2019, arXiv:1904.06991",
         what: "Share of real samples that lie in the k-th-neighbour ball of a generated one: diversity.",
     },
@@ -122,6 +115,8 @@ pub static CATALOG: [Metric; 16] = [
         symmetric: false,
         of: Of::Features,
         minimum_n: "n > k real, n >= 1 generated",
+        enough: Enough::Rows(1000),
+        bias: "nearly unbiased for equal distributions, noisy at small n",
         reference: "Naeem et al. 2020, arXiv:2002.09797",
         what: "Mean number of real k-th-neighbour balls in which a generated sample lies, over k; may exceed 1.",
     },
@@ -134,6 +129,8 @@ pub static CATALOG: [Metric; 16] = [
         symmetric: false,
         of: Of::Features,
         minimum_n: "n > k real, n >= 1 generated",
+        enough: Enough::Rows(1000),
+        bias: "rises with the generated n at a fixed real n: compare equal n and k only",
         reference: "Naeem et al. 2020, arXiv:2002.09797",
         what: "Share of real k-th-neighbour balls that contain a generated sample.",
     },
@@ -146,9 +143,25 @@ pub static CATALOG: [Metric; 16] = [
         symmetric: false,
         of: Of::Features,
         minimum_n: "n >= 2 real, n >= 1 generated",
+        enough: Enough::Rows(1000),
+        bias: "depends on the ratio of the two sets' n: compare equal n only",
         reference: "Alaa et al. 2022, arXiv:2102.08921",
         what: "Percentage of generated samples farther from their nearest real one than that is from its nearest real one; \
                about 50 for equal distributions, 0 for copies of the real set.",
+    },
+    Metric {
+        name: "vendi",
+        symbol: "VS",
+        title: "Vendi score",
+        direction: Direction::HigherIsBetter,
+        range: (1.0, INF),
+        symmetric: false,
+        of: Of::Features,
+        minimum_n: "n >= 1 generated, no row of zeros",
+        enough: Enough::Rows(1000),
+        bias: "rises with n towards its limit: compare equal n only",
+        reference: "Friedman and Dieng 2022, arXiv:2210.02410",
+        what: "Effective number of different generated samples: exponential of the entropy of the eigenvalues of their cosine similarities over n.",
     },
     Metric {
         name: "sliced_w2",
@@ -159,8 +172,38 @@ pub static CATALOG: [Metric; 16] = [
         symmetric: true,
         of: Of::Features,
         minimum_n: "n >= 1 in both sets",
+        enough: Enough::Rows(200),
+        bias: "biased upwards by about c / n in its square",
         reference: "Bonneel et al. 2015, doi:10.1007/s10851-014-0506-3",
         what: "Root of the mean squared 2-Wasserstein distance of projections onto 50 random directions.",
+    },
+    Metric {
+        name: "w2_sq",
+        symbol: "W2^2",
+        title: "Squared Wasserstein distance",
+        direction: Direction::LowerIsBetter,
+        range: (0.0, INF),
+        symmetric: true,
+        of: Of::Features,
+        minimum_n: "n >= 1 in both sets, n <= 5000 unless d = 1",
+        enough: Enough::Rows(1000),
+        bias: "biased upwards by about c / n^(2/d): useful in few dimensions",
+        reference: "Villani 2009, doi:10.1007/978-3-540-71050-9",
+        what: "Exact squared 2-Wasserstein distance of the two sets of samples: the least mean squared distance at which one is moved onto the other.",
+    },
+    Metric {
+        name: "sinkhorn",
+        symbol: "S eps",
+        title: "Sinkhorn divergence",
+        direction: Direction::LowerIsBetter,
+        range: (0.0, INF),
+        symmetric: true,
+        of: Of::Features,
+        minimum_n: "n >= 1 in both sets",
+        enough: Enough::Rows(500),
+        bias: "biased upwards by about c / n^(1/2), less where the blur is large beside distances",
+        reference: "Feydy et al. 2019, arXiv:1810.08278",
+        what: "Debiased entropic transport with cost |x-y|^2 / 2, blur 0.05 and scaling 0.5 (as geomloss): about half of w2_sq where the blur is small.",
     },
     Metric {
         name: "trace_cov",
@@ -171,8 +214,38 @@ pub static CATALOG: [Metric; 16] = [
         symmetric: false,
         of: Of::Features,
         minimum_n: "n >= 2 generated",
+        enough: Enough::Rows(30),
+        bias: "unbiased at any n",
         reference: "Alemohammad et al. 2023, arXiv:2307.01850",
         what: "Trace of the covariance of the generated features: how far they spread.",
+    },
+    Metric {
+        name: "effective_rank",
+        symbol: "rank",
+        title: "Effective rank",
+        direction: Direction::HigherIsBetter,
+        range: (1.0, INF),
+        symmetric: false,
+        of: Of::Features,
+        minimum_n: "n >= 2 different generated samples",
+        enough: Enough::RowsPerDimension(5),
+        bias: "biased downwards while n is small beside the dimensions",
+        reference: "Roy and Vetterli 2007, EUSIPCO",
+        what: "Exponential of the entropy of the normalised eigenvalues of the covariance of the generated features: how many directions they fill.",
+    },
+    Metric {
+        name: "lambda_eff",
+        symbol: "l eff",
+        title: "Effective sampling bias",
+        direction: Direction::Neither,
+        range: (0.0, INF),
+        symmetric: false,
+        of: Of::Training,
+        minimum_n: "n >= 2 in both sets",
+        enough: Enough::Rows(50),
+        bias: "too small for few training samples with a flat spectrum, if the model does not copy their covariance",
+        reference: "Alemohammad et al. 2023, arXiv:2307.01850",
+        what: "Variance of the generated over that of the training samples along the training set's principal directions: the sampling bias that the sampler really has.",
     },
     Metric {
         name: "model_w2_sq",
@@ -183,6 +256,8 @@ pub static CATALOG: [Metric; 16] = [
         symmetric: true,
         of: Of::Model,
         minimum_n: "none: from parameters",
+        enough: Enough::Any,
+        bias: "none: no samples are drawn",
         reference: "Dowson and Landau 1982, doi:10.1016/0047-259X(82)90077-X",
         what: "Squared 2-Wasserstein distance of the model's own Gaussian to the real distribution.",
     },
@@ -195,6 +270,8 @@ pub static CATALOG: [Metric; 16] = [
         symmetric: false,
         of: Of::Model,
         minimum_n: "none: from parameters",
+        enough: Enough::Any,
+        bias: "none: no samples are drawn",
         reference: "Alemohammad et al. 2023, arXiv:2307.01850",
         what: "Trace of the covariance of the model's own Gaussian.",
     },
@@ -207,6 +284,8 @@ pub static CATALOG: [Metric; 16] = [
         symmetric: false,
         of: Of::Modes,
         minimum_n: "n >= 1 generated",
+        enough: Enough::Any,
+        bias: "its threshold grows with n, down to 1 sample a mode at small n",
         reference: "Dumoulin et al. 2016, arXiv:1606.00704",
         what: "Modes of K with at least max(1, 0.1 n/K) samples within 3 sigma of the centre.",
     },
@@ -219,6 +298,8 @@ pub static CATALOG: [Metric; 16] = [
         symmetric: false,
         of: Of::Modes,
         minimum_n: "n >= 1 generated",
+        enough: Enough::Any,
+        bias: "rises with n: a rare mode needs many samples to be hit",
         reference: "Dumoulin et al. 2016, arXiv:1606.00704",
         what: "Modes with at least 1 sample within 3 sigma of its nearest centre.",
     },
@@ -231,6 +312,8 @@ pub static CATALOG: [Metric; 16] = [
         symmetric: false,
         of: Of::Modes,
         minimum_n: "n >= 1 generated",
+        enough: Enough::Any,
+        bias: "unbiased at any n",
         reference: "Azadi et al. 2018, arXiv:1810.06758",
         what: "Share of samples within 3 sigma of their nearest centre.",
     },
@@ -243,54 +326,9 @@ pub static CATALOG: [Metric; 16] = [
         symmetric: false,
         of: Of::Modes,
         minimum_n: "2 samples near one mode",
+        enough: Enough::Any,
+        bias: "nearly unbiased: truncated at 3 sigma",
         reference: "Alemohammad et al. 2023, arXiv:2307.01850",
         what: "Variance per dimension of the samples within 3 sigma of a centre, averaged over modes with at least 2.",
     },
 ];
-
-/// The metric called `name`.
-pub fn find(name: &str) -> Option<&'static Metric> {
-    CATALOG.iter().find(|metric| metric.name == name)
-}
-
-/// The metric whose name is most like `name` (Jaro-Winkler; the first of several): a suggestion for a misspelt one.
-pub fn nearest(name: &str) -> &'static Metric {
-    let likeness = |metric: &Metric| strsim::jaro_winkler(metric.name, &name.to_lowercase());
-    CATALOG
-        .iter()
-        .reduce(|best, metric| if likeness(metric) > likeness(best) { metric } else { best })
-        .unwrap_or(&CATALOG[0])
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-
-    #[test]
-    fn names_are_unique_and_found() {
-        let names: HashSet<_> = CATALOG.iter().map(|metric| metric.name).collect();
-        assert_eq!(names.len(), CATALOG.len());
-        for metric in &CATALOG {
-            assert_eq!(find(metric.name), Some(metric));
-            assert_eq!(nearest(metric.name), metric);
-            assert!(metric.range.0 < metric.range.1 && metric.what.ends_with('.'));
-        }
-        assert_eq!(find("fid"), None);
-    }
-
-    #[test]
-    fn a_misspelt_name_has_a_suggestion() {
-        for (wrong, right) in [
-            ("precison", "precision"),
-            ("frechet", "frechet_distance"),
-            ("Recall", "recall"),
-            ("sliced-w2", "sliced_w2"),
-            ("trace", "trace_cov"),
-            ("modes_keep", "modes_kept"),
-        ] {
-            assert_eq!(nearest(wrong).name, right);
-        }
-    }
-}

@@ -135,12 +135,27 @@ pub(crate) struct ScoreArgs {
     /// Feature map: none for vectors, pixels for images [default: whichever fits]
     #[arg(long, value_name = "NAME")]
     pub(crate) features: Option<String>,
-    /// Metrics, comma-separated; `all`, or `list` to describe them
-    #[arg(long, value_name = "A,B", value_delimiter = ',', default_value = "all")]
+    /// Metrics, comma-separated; `all`, or `list` to describe them [default: all but the slow ones, or those of --like]
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub(crate) metrics: Vec<String>,
-    /// Neighbours of precision, recall, density and coverage
-    #[arg(long, value_name = "K", default_value_t = 5, value_parser = at_least_one)]
-    pub(crate) k: usize,
+    /// Neighbours of precision, recall, density and coverage [default: 5, or that of --like]
+    #[arg(long, value_name = "K", value_parser = at_least_one)]
+    pub(crate) k: Option<usize>,
+    /// Take the choices of another tool: metrics, k, < or <=, subsets of KID
+    #[arg(long, value_name = "TOOL", value_parser = ["torch-fidelity", "pytorch-fid", "clean-fid", "prdc"])]
+    pub(crate) like: Option<String>,
+    /// 95 % intervals from this many resamples of both sets (200 is usual)
+    #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(10..))]
+    pub(crate) bootstrap: Option<u32>,
+    /// Score every class beside the whole; both sets need labels
+    #[arg(long)]
+    pub(crate) per_class: bool,
+    /// The set that the generator was trained on: adds lambda_eff, the sampling bias that it really has
+    #[arg(long, value_name = "SET")]
+    pub(crate) train: Option<PathBuf>,
+    /// Prepare the real set anew, and keep nothing of it ($MADLOOP_CACHE names the folder where it is kept else)
+    #[arg(long)]
+    pub(crate) no_cache: bool,
     /// Score this many samples of each set, drawn by the seed [default: all]
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) n: Option<usize>,

@@ -1,8 +1,9 @@
 //! `madloop score`: a real and a generated set, compared.
 
 use anyhow::bail;
-use madloop::comparison::{Comparison, Options, compare, feature_metrics};
-use serde_json::json;
+use madloop::comparison::{Cache, Comparison, Like, Options, compare, feature_metrics};
+use madloop_core::Scores;
+use serde_json::{Map, Value, json};
 
 use crate::args::ScoreArgs;
 use crate::{output, table};
@@ -19,43 +20,101 @@ pub(crate) fn score(args: &ScoreArgs) -> anyhow::Result<()> {
         bail!("score compares two sets: give both --real A and --gen B (or --metrics list, to describe the metrics)");
     };
     let metrics = if args.metrics.iter().any(|name| name == "all") { feature_metrics() } else { args.metrics.clone() };
-    let options = Options { metrics, k: args.k, n: args.n, seed: args.seed, features: args.features.clone() };
-    let result = compare(real, generated, &read_options(&args.images)?, &options)?;
+    let options = Options {
+        metrics,
+        k: args.k,
+        n: args.n,
+        seed: args.seed,
+        features: args.features.clone(),
+        like: args.like.as_deref().and_then(Like::find),
+        bootstrap: args.bootstrap.map(|replicates| replicates as usize),
+        per_class: args.per_class,
+        train: args.train.clone(),
+        cache: if args.no_cache { None } else { Cache::from_env() },
+    };
+    let read = madloop::data::ReadOptions { ignore_labels: !args.per_class, ..read_options(&args.images)? };
+    let result = compare(real, generated, &read, &options)?;
     if args.json {
         output::line(&serde_json::to_string_pretty(&json(&result))?);
     } else {
-        let mut table = table::plain();
-        table.set_header(["metric", "value", ""]);
-        for (name, value) in &result.scores.values {
-            let note = result.scores.undefined.get(name).map(String::as_str);
-            let what = madloop::metric_infos().into_iter().find(|info| info.name == *name).map(|info| info.title);
-            let value = value.map_or_else(|| "undefined".to_owned(), table::number);
-            table.add_row([name.clone(), value, note.map(str::to_owned).or(what).unwrap_or_default()]);
+        show(&result.scores);
+        if !result.per_class.is_empty() {
+            show_classes(&result);
         }
-        output::line(&table.to_string());
+    }
+    for warning in &result.warnings {
+        output::note(&format!("note: {warning}"));
     }
     Ok(())
 }
 
-fn json(result: &Comparison) -> serde_json::Value {
-    json!({
-        "metrics": result.scores.values,
-        "ci": {},
-        "undefined": result.scores.undefined,
-        "provenance": result.provenance,
-    })
+fn json(result: &Comparison) -> Value {
+    let mut json = object(&result.scores);
+    if !result.per_class.is_empty() {
+        let classes: Map<String, Value> =
+            result.per_class.iter().map(|(class, scores)| (class.to_string(), object(scores))).collect();
+        json["per_class"] = classes.into();
+    }
+    json["warnings"] = json!(result.warnings);
+    json["provenance"] = result.provenance.clone();
+    json
+}
+
+fn object(scores: &Scores) -> Value {
+    let intervals: Map<String, Value> =
+        scores.intervals.iter().map(|(name, interval)| (name.clone(), json!([interval.low, interval.high]))).collect();
+    json!({ "metrics": scores.values, "ci": intervals, "undefined": scores.undefined })
+}
+
+/// One metric a line, in the catalogue's order.
+fn show(scores: &Scores) {
+    let mut table = table::plain();
+    table.set_header(["metric", "value", "95 % interval", ""]);
+    for info in madloop::metric_infos() {
+        let Some(value) = scores.values.get(&info.name) else { continue };
+        let note = scores.undefined.get(&info.name).cloned();
+        let interval = scores.intervals.get(&info.name);
+        let interval = interval.map(|i| format!("{} to {}", table::number(i.low), table::number(i.high)));
+        let value = value.map_or_else(|| "undefined".to_owned(), table::number);
+        table.add_row([info.name, value, interval.unwrap_or_default(), note.unwrap_or(info.title)]);
+    }
+    output::line(&table.to_string());
+}
+
+/// One class a line, one metric a column.
+fn show_classes(result: &Comparison) {
+    let mut table = table::plain();
+    let metrics: Vec<String> = madloop::metric_infos()
+        .into_iter()
+        .map(|info| info.name)
+        .filter(|name| result.per_class.values().any(|scores| scores.values.contains_key(name)))
+        .collect();
+    table.set_header(["class".to_owned()].into_iter().chain(metrics.iter().cloned()));
+    for (class, scores) in &result.per_class {
+        let value = |name: &String| match scores.values.get(name).copied().flatten() {
+            Some(value) => table::number(value),
+            None => "undefined".to_owned(),
+        };
+        table.add_row([class.to_string()].into_iter().chain(metrics.iter().map(value)));
+    }
+    output::line(&table.to_string());
+    let reasons = result.per_class.values().flat_map(|scores| &scores.undefined);
+    let mut told = std::collections::BTreeSet::new();
+    for (name, reason) in reasons.filter(|(name, _)| told.insert((*name).clone())) {
+        output::note(&format!("note: {name} is undefined in a class: {reason}"));
+    }
 }
 
 fn describe() {
     let mut table = table::plain();
-    table.set_header(["metric", "better", "what it is"]);
-    for info in madloop::metric_infos() {
-        let better = match info.direction {
-            madloop::report::Direction::Higher => "higher",
-            madloop::report::Direction::Lower => "lower",
-            madloop::report::Direction::Neither => "",
+    table.set_header(["metric", "better", "needs", "with the number of samples", "what it is"]);
+    for metric in &madloop_metrics::CATALOG {
+        let better = match metric.direction {
+            madloop_metrics::Direction::HigherIsBetter => "higher",
+            madloop_metrics::Direction::LowerIsBetter => "lower",
+            madloop_metrics::Direction::Neither => "",
         };
-        table.add_row([info.name.as_str(), better, &info.what]);
+        table.add_row([metric.name, better, metric.minimum_n, metric.bias, metric.what]);
     }
     output::line(&table.to_string());
 }

@@ -15,7 +15,7 @@ pub static CATALOG: [Metric; 23] = [
         symmetric: true,
         of: Of::Features,
         minimum_n: "n >= 2 in both sets",
-        enough: Enough::RowsPerDimension(5),
+        enough: Enough::RowsPerDimension(4),
         bias: "biased upwards by about c / n, the more the more dimensions: compare equal n only, or see fd_infinity",
         reference: "Heusel et al. 2017, arXiv:1706.08500",
         what: "Squared 2-Wasserstein distance of the Gaussians with the means and covariances of the two sets of \
@@ -228,7 +228,7 @@ pub static CATALOG: [Metric; 23] = [
         symmetric: false,
         of: Of::Features,
         minimum_n: "n >= 2 different generated samples",
-        enough: Enough::RowsPerDimension(5),
+        enough: Enough::RowsPerDimension(4),
         bias: "biased downwards while n is small beside the dimensions",
         reference: "Roy and Vetterli 2007, EUSIPCO",
         what: "Exponential of the entropy of the normalised eigenvalues of the covariance of the generated features: how many directions they fill.",

@@ -129,8 +129,8 @@ mod tests {
     fn few_samples_are_a_warning() {
         let warning = |name: &str, n: usize, m: usize, d: usize| find(name).expect("known").warning(n, m, d);
         assert_eq!(warning("frechet_distance", 50_000, 50_000, 2048), None);
-        let text = warning("frechet_distance", 50_000, 10_000, 2048).expect("too few");
-        assert!(text.starts_with("n = 10000 is small") && text.contains("5 for each of 2048"), "{text}");
+        let text = warning("frechet_distance", 50_000, 5_000, 2048).expect("too few");
+        assert!(text.starts_with("n = 5000 is small") && text.contains("4 for each of 2048"), "{text}");
         assert!(warning("precision", 999, 5000, 2).is_some());
         assert!(warning("trace_cov", 3, 5000, 2).is_none());
         assert!(warning("modes_kept", 1, 1, 2).is_none());

@@ -11,5 +11,5 @@ mod samples;
 mod tests;
 
 pub use cell::{CellStore, Committed};
-pub(crate) use files::{write_atomically, write_atomically_with};
+pub(crate) use files::{make_folder, write_atomically, write_atomically_with};
 pub use run::{RunDir, StoredGeneration};

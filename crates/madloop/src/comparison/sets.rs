@@ -1,0 +1,111 @@
+//! What is compared: samples, or the statistics that are left of them.
+
+use std::path::Path;
+
+use madloop_core::{FeatureMap, Features, Samples, Seeds};
+use madloop_metrics::Moments;
+use sha2::{Digest, Sha256};
+
+use crate::config::FeatureName;
+use crate::data::{ReadOptions, read_samples};
+use crate::scoring::{Values, balanced};
+use crate::stats::{self, Known, Preprocessing};
+use crate::{Error, Result};
+
+/// A set to compare.
+pub(super) enum Set {
+    Samples(Samples),
+    Stats(Box<Known>),
+}
+
+impl Set {
+    /// Samples, unless the file is an .npz with `mu` and `sigma`.
+    pub(super) fn load(path: &Path, read: &ReadOptions) -> Result<Self> {
+        if path.extension().is_some_and(|extension| extension == "npz")
+            && let Some(stats) = stats::read(path)?
+        {
+            if stats.n == Some(1) {
+                let why = "it holds the statistics of n = 1 sample, which has no covariance";
+                return Err(Error::bad_file(path, why, "merge it with others first: madloop stats merge"));
+            }
+            return Ok(Self::Stats(Box::new(stats)));
+        }
+        Ok(Self::Samples(read_samples(path, read)?))
+    }
+
+    /// SHA-256 of the values in memory.
+    pub(super) fn checksum(&self) -> String {
+        let mut hash = Sha256::new();
+        match self {
+            Self::Stats(stats) => {
+                stats.mean.iter().chain(&stats.covariance).for_each(|value| hash.update(value.to_le_bytes()));
+            }
+            Self::Samples(samples) => match (samples.as_u8(), samples.as_f32()) {
+                (Some(pixels), _) => hash.update(pixels),
+                (_, values) => {
+                    for values in values.unwrap_or_default().chunks(1 << 14) {
+                        hash.update(values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+                    }
+                }
+            },
+        }
+        super::hex(hash)
+    }
+
+    /// Mean and covariance, of the first `n` samples where there are samples.
+    pub(super) fn moments(&self, path: &Path, n: Option<usize>) -> Result<(Vec<f64>, Vec<f64>)> {
+        match self {
+            Self::Stats(stats) => Ok((stats.mean.clone(), stats.covariance.clone())),
+            Self::Samples(samples) => {
+                let part = samples.slice(0..n.map_or(samples.len(), |n| n.min(samples.len())));
+                let features = Features { rows: part.len(), dim: part.dim(), values: part.to_f32() };
+                let moments = Moments::new(&features)
+                    .map_err(|error| Error::bad_file(path, error.to_string(), "give more samples"))?;
+                Ok((moments.mean, moments.covariance))
+            }
+        }
+    }
+
+    /// How its samples became features, if that is known.
+    pub(super) fn preprocessing(&self, read: &ReadOptions) -> Option<Preprocessing> {
+        match self {
+            Self::Stats(stats) => stats.preprocessing.clone(),
+            Self::Samples(samples) => Some(Preprocessing::of(fitting(samples), samples.shape(), read)),
+        }
+    }
+}
+
+/// The feature map that takes values as they are.
+pub(super) fn fitting(samples: &Samples) -> FeatureName {
+    if samples.shape().is_image() { FeatureName::Pixels } else { FeatureName::None }
+}
+
+/// The feature map asked for, or whichever fits.
+pub(super) fn features_for(asked: Option<&str>, set: &Samples) -> Result<Values> {
+    let fits = fitting(set);
+    match asked {
+        Some(asked) if asked != fits.name() => Err(Error::config(
+            "--features",
+            format!("{asked} does not suit samples of {}; use {}", set.shape(), fits.name()),
+        )),
+        _ => Ok(Values(fits)),
+    }
+}
+
+/// `n` rows of a set, drawn by the seed; all rows stay in their order.
+pub(super) fn subset(path: &Path, set: &Samples, n: Option<usize>, seeds: Seeds) -> Result<Samples> {
+    match n {
+        None => Ok(set.clone()),
+        Some(n) if n > set.len() => {
+            let why = format!("it holds {} samples, fewer than --n {n}", set.len());
+            Err(Error::bad_file(path, why, "lower --n or leave it out"))
+        }
+        Some(n) if n == set.len() => Ok(set.clone()),
+        Some(n) => Ok(balanced(set, n as u64, seeds)?),
+    }
+}
+
+/// Features of a set, which is let go.
+pub(super) fn features(map: &Values, samples: Samples) -> Result<Features> {
+    Ok(map.features(&samples)?)
+}

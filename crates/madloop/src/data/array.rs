@@ -130,7 +130,8 @@ impl Layout {
         Error::bad_file(path, why, "make or download the file again")
     }
 
-    /// Shape of one sample of `[n, d]` floats, `[n, h, w]` or `[n, h, w, c]`.
+    /// Shape of one sample of `[n, d]` floats, `[n, h, w]` or `[n, h, w, c]` images, or `[n, h, w, c]` floats of other channels,
+    /// which are features in a row.
     pub(crate) fn sample_shape(&self, path: &Path) -> Result<Shape> {
         let dims = &self.dims;
         let bad = |why: String, remedy: &str| Err(Error::bad_file(path, why, remedy));
@@ -156,6 +157,10 @@ impl Layout {
             [_, height, width] => Ok(Shape::Image { channels: 1, height: height as usize, width: width as usize }),
             [_, height, width, channels @ (1 | 3)] => {
                 Ok(Shape::Image { channels: channels as usize, height: height as usize, width: width as usize })
+            }
+            // Spatial features, such as those of sFID; images in the order [n, c, h, w] would have 1 or 3 there.
+            [_, height, width, channels] if self.number.is_float() && !matches!(height, 1 | 3) => {
+                Ok(Shape::vector((height * width * channels) as usize))
             }
             [_, _, _, channels] => bad(
                 format!("its shape is {dims:?}, so images would have {channels} channels"),
@@ -368,6 +373,9 @@ mod tests {
             |number, dims: &[u64]| layout(number, dims).sample_shape(Path::new("x.npy")).unwrap_err().to_string();
         assert!(refused(Number::U8, &[5, 4]).contains("float32"));
         assert!(refused(Number::U8, &[5, 3, 8, 8]).contains("(0, 2, 3, 1)"));
+        assert!(refused(Number::F32, &[5, 3, 8, 8]).contains("(0, 2, 3, 1)"));
+        let spatial = layout(Number::F32, &[5, 17, 17, 7]).sample_shape(Path::new("x.npy")).unwrap();
+        assert_eq!(spatial, Shape::vector(2023));
         assert!(refused(Number::F32, &[5]).contains("[n, d]"));
         assert!(refused(Number::F32, &[5, 0]).contains("no samples"));
         assert!(refused(Number::I64, &[5, 2]).contains("int64"));

@@ -75,7 +75,7 @@ const FILES: &str = ".npy, .npz, .safetensors, .csv, .tsv, .zip, .tar, IDX (gzip
 ///
 /// | file | samples | labels |
 /// |---|---|---|
-/// | .npy | `[n, d]` f16, f32, f64; `[n, h, w]` or `[n, h, w, c]` uint8 (mapped, not copied) or floats | |
+/// | .npy | `[n, d]` f16, f32, f64; `[n, h, w]` or `[n, h, w, c]` uint8 (mapped, not copied) or floats (of other channels than 1 and 3: features in a row) | |
 /// | .npz | `arr_0` or the first array, as .npy | array `labels` or `y` |
 /// | .safetensors | the first tensor of 2 to 4 axes, as .npy | tensor `labels` or `y` |
 /// | IDX, gzip or not | as .npy | the file of MNIST's naming beside it |

@@ -4,3 +4,4 @@ mod distances;
 mod golden;
 mod intervals;
 mod properties;
+mod tools;

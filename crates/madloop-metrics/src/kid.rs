@@ -257,4 +257,28 @@ mod tests {
         let none = KidSubsets { count: 0, ..numpy };
         assert!(!draw(1000, 1000, none, Seeds::new(0)).expect_err("no subset").is_undefined());
     }
+    #[test]
+    fn numpys_stream_and_choices_are_numpys() {
+        let golden: serde_json::Value =
+            serde_json::from_str(include_str!("../tests/golden/tools.json")).expect("golden values");
+        let numbers = |value: &serde_json::Value| -> Vec<u32> {
+            serde_json::from_value(value.clone()).expect("whole numbers of 32 bits")
+        };
+        let rng = &golden["rng"];
+        let fresh = || Mt::new(rng["seed"].as_u64().expect("a seed") as u32);
+        let (mut generator, raw) = (fresh(), numbers(&rng["raw_u32"]));
+        assert_eq!(raw.len(), 20);
+        assert_eq!(raw, raw.iter().map(|_| generator.next_u32()).collect::<Vec<_>>());
+        let draws = rng["draws"].as_array().expect("draws");
+        assert_eq!(draws.len(), 4);
+        for draw in draws {
+            let (mut generator, size) = (fresh(), draw["size"].as_u64().expect("a size") as usize);
+            let populations = numbers(&draw["populations"]);
+            assert!(populations.len() >= 2);
+            for (&n, first) in populations.iter().zip(draw["first"].as_array().expect("indices")) {
+                let rows = numpy_choice(&mut generator, n as usize, size);
+                assert_eq!((rows.len(), &rows[..10]), (size, &numbers(first)[..]));
+            }
+        }
+    }
 }

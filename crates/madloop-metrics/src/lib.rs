@@ -60,7 +60,7 @@ pub use scatter::{Scatter, ScatterBuilder};
 pub use score::{Arrays, Reference};
 pub use settings::{Inside, Settings};
 pub use sinkhorn::{SINKHORN_BLUR, SINKHORN_SCALING, sinkhorn};
-pub use sliced::{SLICED_PROJECTIONS, sliced_w2};
+pub use sliced::{SLICED_PROJECTIONS, sliced_w2, sliced_w2_along};
 pub use spread::{trace, trace_cov};
 pub use vendi::vendi;
 pub use wasserstein::{W2_LIMIT, w2_sq};

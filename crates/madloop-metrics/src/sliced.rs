@@ -6,10 +6,10 @@ use madloop_core::{Features, Seeds, Stream};
 use rand_distr::{Distribution, StandardNormal};
 use rayon::prelude::*;
 
-use crate::Result;
 use crate::error::{check_pair, check_rows};
 use crate::tiles::{centred, ranges};
 use crate::wasserstein::w2_sq_sorted;
+use crate::{MetricsError, Result};
 
 /// Directions onto which the sets are projected.
 pub const SLICED_PROJECTIONS: usize = 50;
@@ -32,20 +32,43 @@ pub fn sliced_w2(real: &Features, generated: &Features, seeds: Seeds) -> Result<
     sliced_w2_checked(real, generated, seeds)
 }
 
+/// [`sliced_w2`] along given `projections` (`[L, d]`, one direction after the other, used as they are: of length 1 in the
+/// definition), such as those of another program.
+///
+/// # Errors
+/// As [`sliced_w2`]; an error when the projections are not `[L, d]` with L >= 1, or not finite.
+pub fn sliced_w2_along(real: &Features, generated: &Features, projections: &[f64]) -> Result<f64> {
+    check_pair(real, generated)?;
+    let (d, values) = (real.dim, projections.len());
+    if values == 0 || values % d != 0 {
+        let rows = values.div_ceil(d).max(1);
+        return Err(MetricsError::BufferLength { what: "the projections", values, rows, dim: d });
+    }
+    if let Some(&value) = projections.iter().find(|value| !value.is_finite()) {
+        return Err(MetricsError::Setting { name: "a component of a projection", value, must: "finite" });
+    }
+    along(real, generated, projections)
+}
+
 /// [`sliced_w2`] of checked sets of one dimension.
 pub(crate) fn sliced_w2_checked(real: &Features, generated: &Features, seeds: Seeds) -> Result<f64> {
-    check_rows(real, "real", 1, "it has no quantiles")?;
-    check_rows(generated, "generated", 1, "it has no quantiles")?;
     let directions: Vec<f64> =
         (0..SLICED_PROJECTIONS as u64).into_par_iter().flat_map_iter(|p| direction(real.dim, seeds, p)).collect();
-    let mut projected = [project(real, &directions), project(generated, &directions)];
+    along(real, generated, &directions)
+}
+
+/// [`sliced_w2_along`] of checked sets and directions.
+fn along(real: &Features, generated: &Features, directions: &[f64]) -> Result<f64> {
+    check_rows(real, "real", 1, "it has no quantiles")?;
+    check_rows(generated, "generated", 1, "it has no quantiles")?;
+    let mut projected = [project(real, directions), project(generated, directions)];
     for (set, rows) in projected.iter_mut().zip([real.rows, generated.rows]) {
         set.par_chunks_mut(rows).for_each(|values| values.sort_unstable_by(f64::total_cmp));
     }
     let [x, y] = projected;
     let squares: Vec<f64> =
         x.par_chunks(real.rows).zip(y.par_chunks(generated.rows)).map(|(x, y)| w2_sq_sorted(x, y)).collect();
-    Ok((squares.iter().sum::<f64>() / SLICED_PROJECTIONS as f64).sqrt())
+    Ok((squares.iter().sum::<f64>() / squares.len() as f64).sqrt())
 }
 
 /// Direction `p` (`[d]`), of length 1.
@@ -58,24 +81,25 @@ fn direction(dim: usize, seeds: Seeds, p: u64) -> Vec<f64> {
 
 /// Inner products of all rows with all directions (`[directions, rows]`).
 fn project(set: &Features, directions: &[f64]) -> Vec<f64> {
+    let count = directions.len() / set.dim;
     let slabs: Vec<_> = ranges(set.rows, SLAB).collect();
     let blocks: Vec<Vec<f64>> = slabs
         .par_iter()
         .map_init(Vec::new, |slab, rows| {
             centred(set, rows.clone(), 0..set.dim, None, slab);
-            let mut out = vec![0.0; SLICED_PROJECTIONS * rows.len()];
+            let mut out = vec![0.0; count * rows.len()];
             matmul(
-                MatMut::from_column_major_slice_mut(&mut out, rows.len(), SLICED_PROJECTIONS),
+                MatMut::from_column_major_slice_mut(&mut out, rows.len(), count),
                 Accum::Replace,
                 MatRef::from_row_major_slice(slab, rows.len(), set.dim),
-                MatRef::from_column_major_slice(directions, set.dim, SLICED_PROJECTIONS),
+                MatRef::from_column_major_slice(directions, set.dim, count),
                 1.0,
                 Par::Seq,
             );
             out
         })
         .collect();
-    let mut projected = vec![0.0; SLICED_PROJECTIONS * set.rows];
+    let mut projected = vec![0.0; count * set.rows];
     for (rows, block) in slabs.iter().zip(blocks) {
         for (out, block) in projected.chunks_exact_mut(set.rows).zip(block.chunks_exact(rows.len())) {
             out[rows.clone()].copy_from_slice(block);
@@ -118,5 +142,15 @@ mod tests {
         let (x, y) = (gaussian(2, 700, 9, 0.0), gaussian(3, 500, 9, 0.0));
         let of = |threads| in_pool(threads, || sliced_w2(&x, &y, Seeds::new(4)));
         assert_eq!(of(1), of(3));
+    }
+    #[test]
+    fn given_projections_are_used_as_they_are() {
+        let (x, y) = (gaussian(2, 70, 3, 0.0), gaussian(3, 50, 3, 0.3));
+        let drawn: Vec<f64> = (0..SLICED_PROJECTIONS as u64).flat_map(|p| direction(3, Seeds::new(4), p)).collect();
+        assert_eq!(sliced_w2_along(&x, &y, &drawn), sliced_w2(&x, &y, Seeds::new(4)));
+        for (wrong, part) in [(vec![], "0 values"), (vec![1.0; 4], "2 rows of 3"), (vec![f64::NAN; 3], "finite")] {
+            let error = sliced_w2_along(&x, &y, &wrong).expect_err("no projections");
+            assert!(!error.is_undefined() && error.to_string().contains(part), "{error}");
+        }
     }
 }

@@ -58,9 +58,10 @@ pub(crate) fn within<T: Precision>(cloud: &Cloud<'_>, k: usize, subsets: Option<
         .collect();
     let lists = lists.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner());
     let mut whole = Nearest::new(n, k);
-    if k > 0 {
-        for (row, value) in lists.iter().flat_map(|list| list.values.iter().enumerate()) {
-            whole.insert(row / k, *value, square);
+    for list in &lists {
+        // With k = 0 there are no values.
+        for (row, values) in list.values.chunks_exact(k.max(1)).enumerate() {
+            values.iter().for_each(|&value| whole.insert(row, value, square));
         }
     }
     Within { nearest: whole.values, kernel: add_up(subsets.map_or(0, Subsets::count), kernel) }

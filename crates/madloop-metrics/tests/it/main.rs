@@ -3,4 +3,6 @@
 mod distances;
 mod golden;
 mod intervals;
+mod laws;
 mod properties;
+mod tools;

@@ -356,7 +356,7 @@ mod tests {
 
     #[test]
     fn threads_change_no_bit() {
-        for (n, d) in [(400, 300), (200, 300)] {
+        for (n, d) in [(400, 300), (200, 300), (700, 600), (600, 900)] {
             let (real, generated) = (gaussian(8, n, d, 0.0), gaussian(9, n, d, 0.1));
             let one = in_pool(1, || frechet_distance(&real, &generated));
             assert_eq!(one, in_pool(3, || frechet_distance(&real, &generated)));

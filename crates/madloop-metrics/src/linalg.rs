@@ -1,6 +1,7 @@
 //! Decompositions and products in f64 whose bits do not depend on the number of threads.
 //!
-//! Decompositions run on one thread; products are split into fixed column blocks.
+//! Decompositions run on one thread, or, when large, at a constant parallel degree, which fixes how the work is split whatever
+//! the pool; products are split into fixed column blocks.
 
 use faer::diag::Diag;
 use faer::dyn_stack::{MemBuffer, MemStack};
@@ -15,13 +16,19 @@ use crate::{MetricsError, Result};
 /// Columns of one block of a product.
 const BLOCK: usize = 128;
 
+/// The parallel degree of a decomposition of this size.
+fn degree(size: usize) -> Par {
+    if size < 512 { Par::Seq } else { Par::rayon(4) }
+}
+
 /// Eigenvalues of the symmetric `a` (`[d, d]`), ascending.
 pub(crate) fn eigenvalues(a: MatRef<'_, f64>) -> Result<Vec<f64>> {
     let d = a.nrows();
     let mut values = Diag::<f64>::zeros(d);
     let compute = ComputeEigenvectors::No;
-    let mut memory = MemBuffer::new(self_adjoint_evd_scratch::<f64>(d, compute, Par::Seq, Default::default()));
-    self_adjoint_evd(a, values.as_mut(), None, Par::Seq, MemStack::new(&mut memory), Default::default())
+    let par = degree(d);
+    let mut memory = MemBuffer::new(self_adjoint_evd_scratch::<f64>(d, compute, par, Default::default()));
+    self_adjoint_evd(a, values.as_mut(), None, par, MemStack::new(&mut memory), Default::default())
         .map_err(|_| MetricsError::NoConvergence { what: "eigenvalues", rows: d, columns: d })?;
     Ok(values.column_vector().iter().copied().collect())
 }
@@ -32,9 +39,10 @@ pub(crate) fn eigenvectors(a: MatRef<'_, f64>) -> Result<(Vec<f64>, Mat<f64>)> {
     let mut values = Diag::<f64>::zeros(d);
     let mut vectors = Mat::<f64>::zeros(d, d);
     let compute = ComputeEigenvectors::Yes;
-    let mut memory = MemBuffer::new(self_adjoint_evd_scratch::<f64>(d, compute, Par::Seq, Default::default()));
+    let par = degree(d);
+    let mut memory = MemBuffer::new(self_adjoint_evd_scratch::<f64>(d, compute, par, Default::default()));
     let stack = MemStack::new(&mut memory);
-    self_adjoint_evd(a, values.as_mut(), Some(vectors.as_mut()), Par::Seq, stack, Default::default())
+    self_adjoint_evd(a, values.as_mut(), Some(vectors.as_mut()), par, stack, Default::default())
         .map_err(|_| MetricsError::NoConvergence { what: "eigenvectors", rows: d, columns: d })?;
     Ok((values.column_vector().iter().copied().collect(), vectors))
 }
@@ -43,7 +51,7 @@ pub(crate) fn eigenvectors(a: MatRef<'_, f64>) -> Result<(Vec<f64>, Mat<f64>)> {
 pub(crate) fn nuclear_norm(a: MatRef<'_, f64>) -> Result<f64> {
     let (rows, columns) = a.shape();
     let mut values = Diag::<f64>::zeros(rows.min(columns));
-    let (no, par) = (ComputeSvdVectors::No, Par::Seq);
+    let (no, par) = (ComputeSvdVectors::No, degree(rows.min(columns)));
     let mut memory = MemBuffer::new(svd_scratch::<f64>(rows, columns, no, no, par, Default::default()));
     svd(a, values.as_mut(), None, None, par, MemStack::new(&mut memory), Default::default())
         .map_err(|_| MetricsError::NoConvergence { what: "singular values", rows, columns })?;

@@ -4,6 +4,7 @@ mod config;
 mod data;
 mod output;
 mod score;
+mod sets;
 mod stats;
 
 use std::collections::BTreeMap;

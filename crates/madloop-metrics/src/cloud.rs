@@ -234,7 +234,7 @@ impl<T: Precision> Band<T> {
     }
 }
 
-/// Scratch memory of [`products`], kept from block to block.
+/// Scratch memory of products, kept from block to block.
 #[derive(Default)]
 pub(crate) struct Products<T> {
     right: Vec<T>,

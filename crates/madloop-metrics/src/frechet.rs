@@ -20,8 +20,7 @@ const WHY: &str = "a covariance has n - 1 degrees of freedom";
 /// arXiv:1706.08500). With A A^T = S_r, the trace of the root is the sum of the roots of the eigenvalues of
 /// A^T S_g A; when min(n_r, n_g) < d it is the nuclear norm of Y A, or of Y X^T, of the centred data X and Y,
 /// each divided by (n - 1)^{1/2}, so that nothing of size d * d is made for n_r < d. Nothing is added to a
-/// covariance. Rounding is about 1e-13 of the traces, but 1e-8 of them for each direction that a covariance
-/// lacks at n >= d. Range \[0, inf); rounding can give a value a little below 0, which is returned as it is.
+/// covariance, and directions that one lacks count as exactly none. Rounding is about 1e-13 of the traces. Range \[0, inf); rounding can give a value a little below 0, which is returned as it is.
 ///
 /// # Errors
 /// Undefined for n < 2 or values that are not finite; an error when the dimensions differ.
@@ -70,7 +69,9 @@ impl FrechetReference {
         let mean = arrays.remove("frechet.mean").filter(|mean| mean.len() == d)?;
         let trace = *arrays.remove("frechet.trace")?.first()?;
         let root = match arrays.remove("frechet.root") {
-            Some(root) if root.len() == d * d => Some(Mat::from_fn(d, d, |row, column| root[column * d + row])),
+            Some(root) if root.len().is_multiple_of(d) => {
+                Some(Mat::from_fn(d, root.len() / d, |row, column| root[column * d + row]))
+            }
             Some(_) => return None,
             None => None,
         };
@@ -124,7 +125,7 @@ impl FrechetReference {
                 crate::tiles::centred(generated, 0..generated.rows, 0..d, Some(&mean), &mut y);
                 let y = MatRef::from_column_major_slice(&y, d, generated.rows);
                 let matrix = product(root.transpose(), y);
-                let matrix = MatRef::from_column_major_slice(&matrix, d, generated.rows);
+                let matrix = MatRef::from_column_major_slice(&matrix, root.ncols(), generated.rows);
                 nuclear_norm(matrix)? / degrees.sqrt()
             }
             None => {
@@ -154,22 +155,41 @@ pub(crate) fn cross(real: &Features, real_mean: &[f64], generated: &Features, me
     out
 }
 
-/// A with A A^T = `covariance`: its eigenvectors, each times the root of its eigenvalue.
+/// A (`[d, r]`) with A A^T = `covariance`: its eigenvectors, each times the root of its eigenvalue. Directions that it
+/// lacks, whose eigenvalues are nothing but rounding, are left out: their roots would be about 1e-8 of the largest.
 pub(crate) fn root(covariance: &[f64], d: usize) -> Result<Mat<f64>> {
-    let (values, mut vectors) = eigenvectors(MatRef::from_column_major_slice(covariance, d, d))?;
-    let roots = roots("the real covariance", values, trace_of(covariance, d))?;
-    for (column, root) in roots.into_iter().enumerate() {
-        vectors.col_mut(column).iter_mut().for_each(|value| *value *= root);
-    }
-    Ok(vectors)
+    let (values, vectors) = eigenvectors(MatRef::from_column_major_slice(covariance, d, d))?;
+    let lacking = lacking(&values);
+    let roots = roots("the covariance", values, trace_of(covariance, d))?;
+    Ok(Mat::from_fn(d, d - lacking, |row, column| vectors[(row, lacking + column)] * roots[lacking + column]))
 }
 
-/// tr (A A^T S)^{1/2}, from the eigenvalues of A^T S A.
+/// How many of the ascending eigenvalues of a positive semidefinite matrix are rounding: at most 4 d^{1/2} eps of the largest.
+fn lacking(values: &[f64]) -> usize {
+    let largest = values.last().copied().unwrap_or(0.0);
+    let rounding = 4.0 * (values.len() as f64).sqrt() * f64::EPSILON * largest;
+    values.partition_point(|&value| value <= rounding)
+}
+
+/// tr (A A^T S)^{1/2}, A `[d, r]`: from the eigenvalues of A^T S A, or, when some of those are rounding, whose roots
+/// would not be small, as the nuclear norm of A^T B with B B^T = S.
 pub(crate) fn trace_of_root(a: MatRef<'_, f64>, a_trace: f64, covariance: &[f64], trace: f64) -> Result<f64> {
-    let d = a.nrows();
+    let (d, r) = a.shape();
+    if r == 0 {
+        return Ok(0.0);
+    }
     let half = product(MatRef::from_column_major_slice(covariance, d, d), a);
-    let whole = product(a.transpose(), MatRef::from_column_major_slice(&half, d, d));
-    let values = eigenvalues(MatRef::from_column_major_slice(&whole, d, d))?;
+    let whole = product(a.transpose(), MatRef::from_column_major_slice(&half, d, r));
+    let values = eigenvalues(MatRef::from_column_major_slice(&whole, r, r))?;
+    if lacking(&values) > 0 {
+        let b = root(covariance, d)?;
+        let cross = product(a.transpose(), b.as_ref());
+        return if b.ncols() == 0 {
+            Ok(0.0)
+        } else {
+            nuclear_norm(MatRef::from_column_major_slice(&cross, r, b.ncols()))
+        };
+    }
     Ok(roots("the product of the covariances", values, a_trace * trace)?.iter().sum())
 }
 

@@ -55,7 +55,7 @@ pub use manifold::{Manifold, manifold};
 pub use mmd::{Bandwidth, MEDIAN_ROWS, Mmd, cmmd, mmd_rbf};
 pub use modes::{Modes, modes};
 pub use moments::Moments;
-pub use rank::{effective_rank, effective_rank_of, numerical_rank, numerical_rank_of};
+pub use rank::{RANK_TOLERANCE, effective_rank, effective_rank_of, numerical_rank, numerical_rank_of};
 pub use scatter::{Scatter, ScatterBuilder};
 pub use score::{Arrays, Reference};
 pub use settings::{Inside, Settings};

@@ -8,6 +8,9 @@ use crate::gram::Rows;
 use crate::linalg::eigenvalues;
 use crate::{MetricsError, Result};
 
+/// Eigenvalues below this share of the largest count as 0 in the metric `rank`.
+pub const RANK_TOLERANCE: f64 = 1e-12;
+
 /// The effective rank of the covariance of `set` (`[n, d]`), without units.
 ///
 /// exp(-sum p_j ln p_j), p_j = l_j / sum l, over the eigenvalues l of the covariance (Roy & Vetterli 2007, "The effective
@@ -66,7 +69,7 @@ fn plogp(p: f64) -> f64 {
 }
 
 /// Eigenvalues, ascending, of the covariance (divisor n - 1) of `set` (`[n, d]`), without those that are 0 for n < d.
-fn covariance_spectrum(set: &Features) -> Result<Vec<f64>> {
+pub(crate) fn covariance_spectrum(set: &Features) -> Result<Vec<f64>> {
     check_set(set, "generated")?;
     check_rows(set, "generated", 2, "a covariance has n - 1 degrees of freedom")?;
     let rows = Rows::all(set);

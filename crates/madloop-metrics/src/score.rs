@@ -1,5 +1,6 @@
 //! A reference set, prepared once, against which generated sets are scored.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
 
 use madloop_core::{Features, Scores, Stream};
@@ -11,7 +12,7 @@ use crate::frechet::FrechetReference;
 use crate::infinity::infinity;
 use crate::mmd::{Bandwidth, mmd_rbf};
 use crate::pairs::{Pairs, PairsReference, Want};
-use crate::rank::effective_rank;
+use crate::rank::{RANK_TOLERANCE, covariance_spectrum, effective_rank_of, numerical_rank_of};
 use crate::settings::Settings;
 use crate::sinkhorn::{SINKHORN_BLUR, SINKHORN_SCALING, sinkhorn};
 use crate::sliced::sliced_w2_checked;
@@ -129,9 +130,12 @@ impl Reference {
             return Ok(scores);
         }
         let want = want(&metrics);
-        let pairs = (want != Want::default()).then(|| self.compare_pairs(generated, want));
+        let shared = Shared {
+            pairs: (want != Want::default()).then(|| self.compare_pairs(generated, want)),
+            spectrum: OnceCell::new(),
+        };
         for metric in &metrics {
-            match self.value(metric.name, generated, pairs.as_ref()) {
+            match self.value(metric.name, generated, &shared) {
                 Err(error) if !error.is_undefined() => return Err(error),
                 Ok((value, error)) => {
                     scores.set(metric.name, Ok(value));
@@ -161,14 +165,18 @@ impl Reference {
     }
 
     /// A metric with its standard error, where that comes with it, and what the error is of.
-    fn value(&self, name: &'static str, generated: &Features, pairs: Option<&Result<Pairs>>) -> Result<Value> {
+    fn value(&self, name: &'static str, generated: &Features, shared: &Shared) -> Result<Value> {
         let real = &self.features;
-        let manifold = || match pairs {
+        let spectrum = || {
+            let spectrum = shared.spectrum.get_or_init(|| covariance_spectrum(generated));
+            spectrum.as_ref().map_err(Clone::clone)
+        };
+        let manifold = || match &shared.pairs {
             Some(Ok(pairs)) => Ok(&pairs.manifold),
             Some(Err(reason)) => Err(reason.clone()),
             None => Err(MetricsError::NotPrepared { name }),
         };
-        let kid = || match pairs {
+        let kid = || match &shared.pairs {
             Some(Ok(pairs)) => pairs.kid.as_ref().map_err(Clone::clone),
             Some(Err(reason)) => Err(reason.clone()),
             None => Err(MetricsError::NotPrepared { name }),
@@ -198,11 +206,21 @@ impl Reference {
             "w2_sq" => w2_sq(real, generated),
             "sinkhorn" => sinkhorn(real, generated, SINKHORN_BLUR, SINKHORN_SCALING),
             "vendi" => vendi(generated),
-            "effective_rank" => effective_rank(generated),
+            "effective_rank" => spectrum().and_then(|values| {
+                effective_rank_of(values).ok_or(MetricsError::NoVariance { set: "generated", n: generated.rows })
+            }),
+            "rank" => spectrum().map(|values| numerical_rank_of(values, RANK_TOLERANCE) as f64),
             _ => Err(MetricsError::NotPrepared { name }),
         };
         plain.map(|value| (value, None))
     }
+}
+
+/// What several metrics of one comparison are made of.
+struct Shared {
+    pairs: Option<Result<Pairs>>,
+    /// Eigenvalues of the generated covariance, computed when first asked for.
+    spectrum: OnceCell<Result<Vec<f64>>>,
 }
 
 /// A metric, and its standard error with what that is of.

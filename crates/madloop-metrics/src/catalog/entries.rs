@@ -5,7 +5,7 @@ use super::{Direction, Enough, Metric, Of};
 const INF: f64 = f64::INFINITY;
 
 /// All metrics, in the order of display.
-pub static CATALOG: [Metric; 23] = [
+pub static CATALOG: [Metric; 24] = [
     Metric {
         name: "frechet_distance",
         symbol: "FD",
@@ -232,6 +232,20 @@ pub static CATALOG: [Metric; 23] = [
         bias: "biased downwards while n is small beside the dimensions",
         reference: "Roy and Vetterli 2007, EUSIPCO",
         what: "Exponential of the entropy of the normalised eigenvalues of the covariance of the generated features: how many directions they fill.",
+    },
+    Metric {
+        name: "rank",
+        symbol: "r",
+        title: "Rank",
+        direction: Direction::Neither,
+        range: (0.0, INF),
+        symmetric: false,
+        of: Of::Features,
+        minimum_n: "n >= 2 generated",
+        enough: Enough::Any,
+        bias: "n - 1 at most",
+        reference: "Golub and Van Loan 2013, section 5.4",
+        what: "Rank of the covariance of the generated features: eigenvalues above 1e-12 of the largest.",
     },
     Metric {
         name: "lambda_eff",

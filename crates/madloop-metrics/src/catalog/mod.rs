@@ -24,7 +24,7 @@ pub enum Of {
     Model,
     /// Samples and the known centres of the modes.
     Modes,
-    /// Features of a generated set and of the set that its model was trained on; [`crate::lambda_eff`].
+    /// Features of a generated set and of the set that its model was trained on; [`crate::lambda_eff()`].
     Training,
 }
 
@@ -93,7 +93,7 @@ impl Metric {
         };
         let n = match self.of {
             // Properties of the generated set alone.
-            Of::Features if matches!(self.name, "trace_cov" | "vendi" | "effective_rank") => n_generated,
+            Of::Features if matches!(self.name, "trace_cov" | "vendi" | "effective_rank" | "rank") => n_generated,
             _ => n_real.min(n_generated),
         };
         (n < needs).then(|| {

@@ -113,6 +113,7 @@ pub(crate) const LAWS: &[Law] = &[
     Law { name: "sinkhorn", scale: None, collapsed: (1.5, 2.2), ..SQUARE },
     Law { name: "trace_cov", twice: Twice::Divisor, collapsed: (0.002, 0.003), ..SQUARE },
     Law { name: "effective_rank", undefined: Some("no variance"), collapsed: (1.0, 1.3), ..PLAIN },
+    Law { name: "rank", collapsed: (0.0, 1e9), ..PLAIN },
 ];
 
 /// The law of a metric.

@@ -30,10 +30,8 @@ fn frechet_distances_are_those_of_pytorch_fid_and_torch_fidelity() {
         let value = frechet_distance(&case.real, &case.generated).expect("defined");
         let traces =
             trace_cov(&case.real).expect("two rows or more") + trace_cov(&case.generated).expect("two rows or more");
-        // The truth by another route, all in f64; the traces are what cancels for identical sets. With n >= d, an eigenvalue
-        // of the product that is 0 but for eps leaves a root of 1e-8.
-        let relative = if case.set.name == "rank-deficient" { 1e-7 } else { 1e-11 };
-        case.close("nuclear norm", value, *nuclear_norm, relative, 1e-14 * traces);
+        // The truth by another route, all in f64; the traces are what cancels for identical sets.
+        case.close("nuclear norm", value, *nuclear_norm, 1e-11, 1e-14 * traces);
         // So do the tools, also with n < d: of a singular product they miss the truth by up to 2e-7 of it.
         let exact = case.set.name != "rank-deficient" && !case.set.name.contains("fewer rows");
         let relative = if exact { 1e-11 } else { 1e-6 };

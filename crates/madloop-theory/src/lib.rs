@@ -1,0 +1,6 @@
+//! Self-consuming loops without samples: Gaussian loops by their sufficient statistics, categorical ones by their counts,
+//! and the closed forms beside them.
+
+mod error;
+
+pub use error::{Result, TheoryError};

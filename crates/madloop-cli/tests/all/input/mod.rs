@@ -1,5 +1,6 @@
 //! Bad input through the real binary: the exit code, what stderr says, and what is left on the disk.
 
+mod choices;
 mod config;
 mod data;
 mod output;

@@ -37,6 +37,7 @@ pub(crate) fn score(args: &ScoreArgs) -> anyhow::Result<()> {
     if args.json {
         output::line(&serde_json::to_string_pretty(&json(&result))?);
     } else {
+        output::line(&roles(&result.provenance));
         show(&result.scores);
         if !result.per_class.is_empty() {
             show_classes(&result);
@@ -64,6 +65,25 @@ fn object(scores: &Scores) -> Value {
     let intervals: Map<String, Value> =
         scores.intervals.iter().map(|(name, interval)| (name.clone(), json!([interval.low, interval.high]))).collect();
     json!({ "metrics": scores.values, "ci": intervals, "undefined": scores.undefined })
+}
+
+/// Which file is which, and how they were compared.
+fn roles(provenance: &Value) -> String {
+    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let set = |role: &str| {
+        let path = text(&provenance[role]["path"]);
+        match provenance[role]["samples"].as_u64() {
+            Some(samples) => format!("{path} ({samples} samples)"),
+            None => path,
+        }
+    };
+    let mut line = format!("real: {}   generated: {}   features: ", set("real"), set("gen"));
+    line += &text(&provenance["features"]);
+    line += &format!("   k = {}, inside: d {} r", provenance["k"], text(&provenance["inside"]));
+    if !provenance["like"].is_null() {
+        line += &format!("   like {}", text(&provenance["like"]));
+    }
+    line
 }
 
 /// One metric a line, in the catalogue's order.

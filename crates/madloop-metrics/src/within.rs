@@ -5,13 +5,18 @@
 //! that the result has the bits of direct sums, which depend on the two rows alone: identical rows are at
 //! exactly 0, and blocks, threads and the products' precision change nothing. Memory is O(n k + block).
 
+use std::ops::Range;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
 use crate::cloud::{Band, Block, Cloud, LANES, Precision, Products, squared_distance, vectorised};
 use crate::subsets::{KernelSums, Subsets, add_up};
 use crate::tiles::ranges;
+
+/// The bits of a limit that nothing has reached.
+const FAR: u64 = f64::INFINITY.to_bits();
 
 /// What a pass over the pairs of one set finds.
 pub(crate) struct Within {
@@ -27,8 +32,10 @@ pub(crate) fn within<T: Precision>(cloud: &Cloud<'_>, k: usize, subsets: Option<
     let terms = subsets.map(|_| cloud.kernel_terms());
     let factor = cloud.kernel_factor();
     let square = cloud.square_of_scale();
-    // One list of neighbours a thread: the k smallest of their union do not depend on which pair went where.
+    // One list of neighbours a thread: the k smallest of their union do not depend on which pair went where. Threads tell each
+    // other how far their k nearest reach, so that none computes what another has ruled out.
     let lists: Mutex<Vec<Nearest>> = Mutex::new(Vec::new());
+    let reach: Vec<AtomicU64> = (0..if k > 0 { n } else { 0 }).map(|_| AtomicU64::new(FAR)).collect();
     let bands: Vec<_> = ranges(n, block.rows).collect();
     let kernel: Vec<_> = bands
         .into_par_iter()
@@ -38,6 +45,8 @@ pub(crate) fn within<T: Precision>(cloud: &Cloud<'_>, k: usize, subsets: Option<
             left.load(cloud, band.clone());
             for columns in ranges(n, block.columns).filter(|columns| columns.end > band.start) {
                 let tile = products.of(left, cloud, columns.clone());
+                nearest.listen(&reach, band.clone());
+                nearest.listen(&reach, columns.clone());
                 let ranks = subsets.map(|subsets| subsets.ranks_in(columns.clone()));
                 for (i, products) in band.clone().zip(tile) {
                     if k > 0 {
@@ -49,6 +58,8 @@ pub(crate) fn within<T: Precision>(cloud: &Cloud<'_>, k: usize, subsets: Option<
                         sums.add(i, &columns, ranks, i + 1, bases);
                     }
                 }
+                nearest.tell(&reach, band.clone());
+                nearest.tell(&reach, columns);
             }
             if let Ok(mut lists) = lists.lock() {
                 lists.push(nearest);
@@ -81,13 +92,31 @@ impl Nearest {
         Self { k, values: vec![f64::INFINITY; n * k], limits: vec![f64::INFINITY; n] }
     }
 
+    /// Takes over the limits of rows `rows` that are nearer elsewhere.
+    fn listen(&mut self, reach: &[AtomicU64], rows: Range<usize>) {
+        if self.k > 0 {
+            for (limit, reach) in self.limits[rows.clone()].iter_mut().zip(&reach[rows]) {
+                *limit = limit.min(f64::from_bits(reach.load(Ordering::Relaxed)));
+            }
+        }
+    }
+
+    /// Makes its limits known. Nonnegative numbers are in the order of their bits.
+    fn tell(&self, reach: &[AtomicU64], rows: Range<usize>) {
+        if self.k > 0 {
+            for (limit, reach) in self.limits[rows.clone()].iter().zip(&reach[rows]) {
+                reach.fetch_min(limit.max(0.0).to_bits(), Ordering::Relaxed);
+            }
+        }
+    }
+
     fn insert(&mut self, row: usize, value: f64, square: f64) {
         let values = &mut self.values[row * self.k..(row + 1) * self.k];
         if value < values[self.k - 1] {
             let at = values.partition_point(|&other| other <= value);
             values[at..].rotate_right(1);
             values[at] = value;
-            self.limits[row] = values[self.k - 1] * square;
+            self.limits[row] = self.limits[row].min(values[self.k - 1] * square);
         }
     }
 

@@ -8,8 +8,15 @@ use super::common::{Chance, Lab, assert_same, digits};
 const WORKERS: [&str; 4] = ["--jobs", "2", "--threads", "1"];
 
 /// Kills a run `kills` times, at moments that are spread over all of it, resumes it after each, and compares its files with
-/// those of an undisturbed run.
+/// those of an undisturbed run. On a busy machine all kills may come too late: then it is done again, with other moments.
 fn torture(toml: &str, kills: usize, seed: u64) {
+    let midway = (0..8).map(|attempt| attempt_torture(toml, kills, 1000 * attempt + seed));
+    let too_late = midway.take_while(|&midway| midway * 6 < kills).count();
+    assert!(too_late < 8, "in 8 attempts too few of {kills} kills came in the middle of the work");
+}
+
+/// The same once; returns how many kills came in the middle of the work.
+fn attempt_torture(toml: &str, kills: usize, seed: u64) -> usize {
     let lab = Lab::of_toml(toml, &WORKERS);
     let clock = Instant::now();
     lab.run("whole", &[]);
@@ -48,9 +55,9 @@ fn torture(toml: &str, kills: usize, seed: u64) {
         let there = lab.committed("killed");
         midway += usize::from(there > 0 && there < all);
     }
-    assert!(midway * 6 >= kills, "only {midway} of {kills} kills came in the middle of the work");
     lab.run("killed", &[]);
     assert_same(&expected, &lab.files("killed"), &[], &format!("after {kills} kills"));
+    midway
 }
 
 #[test]

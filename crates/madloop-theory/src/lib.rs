@@ -2,5 +2,6 @@
 //! and the closed forms beside them.
 
 mod error;
+pub mod forms;
 
 pub use error::{Result, TheoryError};

@@ -10,7 +10,7 @@ mod mixing;
 mod regression;
 mod synthetic;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod threshold;
 
 pub use accumulate::{

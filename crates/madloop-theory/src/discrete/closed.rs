@@ -105,7 +105,7 @@ pub struct Bounds {
 /// the truth while n p_t << n, that is for rare categories and t << n; there survival of one sample is about 2 / t.
 ///
 /// Upper: the smaller of 1 - (1-p)^n and p + n p (1-p) (1 - 1/n)^(t-1): fixed, at most p, or segregating, where p_t (1 - p_t) is at least
-/// (1/n) (1 - 1/n) while its mean is p (1-p) (1 - 1/n)^t. Both are the exact value at t = 1 but for the lower's (1 - x/n)^n. O(t).
+/// (1/n) (1 - 1/n) while its mean is p (1-p) (1 - 1/n)^t. Both are the exact value at t = 1 but for the lower's (1 - x/n)^n.
 ///
 /// # Errors
 /// p outside [0, 1], n = 0, t = 0.
@@ -114,17 +114,25 @@ pub fn survival_bounds(p: f64, n: u64, t: u64) -> Result<Bounds> {
         return Err(TheoryError::Setting { name: "the share p", value: p, must: "from 0 to 1" });
     }
     let n = count("n", n)?;
-    let t = count("t", t)? as u64;
-    // 1 - q: what survives of one sample.
-    let mut survival = 1.0_f64;
-    for _ in 1..t {
-        survival = -(-survival).exp_m1();
-    }
+    count("t", t)?;
+    let survival = branching_survival(t - 1);
     let lower = f64::max(p, -(-n * p * survival).exp_m1());
     let segregating = n * p * (1.0 - p) * power(1.0 - 1.0 / n, t - 1);
     // At p = 1 rounding must not put one bound past the other.
     let upper = seen(p, n).min(p + segregating).max(lower.min(1.0));
     Ok(Bounds { lower, upper })
+}
+
+/// 1 - q_t: the probability that a Poisson(1) branching process of one ancestor lives after t generations, or barely less.
+fn branching_survival(t: u64) -> f64 {
+    const STEPS: u64 = 1_000_000;
+    let mut survival = 1.0_f64;
+    for _ in 0..t.min(STEPS) {
+        survival = -(-survival).exp_m1();
+    }
+    // 1 / (1 - e^-u) <= 1/u + 1/2 + u/12, and u falls: so far out a lower bound that is exact to 1e-12 a step.
+    let further = t.saturating_sub(STEPS) as f64;
+    1.0 / (1.0 / survival + further * (0.5 + survival / 12.0))
 }
 
 /// 1 - (1-p)^n without cancellation.
@@ -239,6 +247,8 @@ mod tests {
         let survived = curve.generations[7].kept.mean - 1.0;
         let bounds = survival_bounds(p, n, t).expect("valid");
         assert!((survived / bounds.lower - 1.0).abs() < 0.03, "{survived} {bounds:?}");
+        assert!((branching_survival(1_000_100) - branching_survival(1_000_000) + 2e-10).abs() < 1e-13);
+        assert!((branching_survival(1_000_000_000_000) * 5e11 - 1.0).abs() < 1e-4);
         for p in [0.0, 1.0] {
             assert_eq!(survival_bounds(p, 5, 7), Ok(Bounds { lower: p, upper: p }));
         }

@@ -11,8 +11,13 @@ const REAL: Stream = Stream::named("discrete-real");
 const INITIAL: Stream = Stream::named("discrete-initial");
 const SYNTHETIC: Stream = Stream::named("discrete-synthetic");
 
-/// Replicates that are in memory at once; their sums are taken in order, so it changes no digit that a seed gives.
-const TOGETHER: u64 = 64;
+/// The most generations of one curve.
+const MAX_GENERATIONS: u32 = 1_000_000;
+
+/// Curves that are in memory at once, by generations; their sums are taken in order, so it changes no digit.
+fn together(generations: u32) -> u64 {
+    (4_000_000 / u64::from(generations)).clamp(4, 256)
+}
 
 /// A loop of categorical models, each the frequencies of its training set. Counts are samples a generation.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -74,7 +79,7 @@ impl DiscreteLoop {
     /// # Errors
     /// Counts that leave a generation without samples, n_real above n_initial in the augmentation loop, more than 2^53
     /// samples, fewer than two categories of positive probability, a probability that is negative or not finite,
-    /// generations = 0, replicates outside \[1, 2^32\].
+    /// generations outside \[1, 10^6\], replicates outside \[1, 2^32\].
     pub fn simulate(&self, truth: &[f64], generations: u32, replicates: u64, seed: u64) -> Result<DiscreteCurve> {
         self.check()?;
         let truth = super::normalized(truth)?;
@@ -84,8 +89,8 @@ impl DiscreteLoop {
             let must = "at least 2: a single category cannot change";
             return setting("the number of categories of positive probability", categories as f64, must);
         }
-        if generations == 0 {
-            return setting("generations", 0.0, "at least 1");
+        if !(1..=MAX_GENERATIONS).contains(&generations) {
+            return setting("generations", generations.into(), "from 1 to 1000000");
         }
         if !(1..=1 << 32).contains(&replicates) {
             return setting("replicates", replicates as f64, "from 1 to 2^32");
@@ -93,8 +98,9 @@ impl DiscreteLoop {
         let true_heterozygosity = heterozygosity(&truth);
         let mut sums = vec![Sums::default(); generations as usize];
         let mut fixed_at = Vec::new();
-        for start in (0..replicates).step_by(TOGETHER as usize) {
-            let rows = start..(start + TOGETHER).min(replicates);
+        let together = together(generations);
+        for start in (0..replicates).step_by(together as usize) {
+            let rows = start..(start + together).min(replicates);
             let run = |row| self.replicate(&truth, true_heterozygosity, generations, Seeds::new(seed), row);
             let runs: Vec<(Vec<Diversity>, Option<u32>)> = rows.into_par_iter().map(run).collect();
             for (curve, fixed) in runs {
@@ -307,12 +313,12 @@ mod tests {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
             pool.install(|| plan.simulate(&wide, 3, replicates, 5).expect("valid"))
         };
-        assert_eq!(on(1, 70), on(3, 70));
+        assert_eq!(on(1, 30), on(3, 30));
         let single = on(2, 1);
         assert!(single.generations.iter().all(|g| g.entropy.se.is_none() && g.entropy.mean > 0.0));
         let fixing =
             |replicates| self::plan(LoopKind::FullySynthetic, 1.0).simulate(&TRUTH, 99, replicates, 5).expect("valid");
-        assert_eq!(fixing(100).fixed_at[..30], fixing(30).fixed_at);
+        assert_eq!(fixing(300).fixed_at[..30], fixing(30).fixed_at);
     }
 
     #[test]
@@ -330,6 +336,8 @@ mod tests {
         assert!(error(none, &TRUTH, 1, 1).contains("n_synthetic is 0"));
         assert!(error(good, &[1.0, 0.0], 1, 1).contains("is 1; it must be at least 2"));
         assert!(error(good, &[1.0, -1.0], 1, 1).contains("-1"));
-        assert!(error(good, &TRUTH, 0, 1).contains("generations") && error(good, &TRUTH, 1, 0).contains("replicates"));
+        assert!(error(good, &TRUTH, 0, 1).contains("generations is 0"));
+        assert!(error(good, &TRUTH, u32::MAX, 1).contains("from 1 to 1000000"));
+        assert!(error(good, &TRUTH, 1, 0).contains("replicates"));
     }
 }

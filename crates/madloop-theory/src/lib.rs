@@ -3,12 +3,18 @@
 
 mod blocks;
 mod chain;
+mod controls;
 mod error;
 mod gaussian;
+mod limit;
 mod linalg;
+mod samples;
+mod second;
 mod spectrum;
 
 pub use chain::{CurvePoint, curve, simulate};
 pub use error::{Result, TheoryError};
+pub use limit::{Effort, Limit, limit, limit_on};
+pub use samples::SampleCurve;
 pub use gaussian::{Estimate, GaussianLoop, GaussianMoments};
 pub use spectrum::RealCovariance;

@@ -146,7 +146,10 @@ pub(crate) fn compress(columns: Mat<f64>, triangular: bool) -> Factor {
         let pivots = (0..d).map(|i| gram[(i, i)]);
         let (smallest, largest) = pivots.fold((f64::INFINITY, 0.0), |(s, l): (f64, f64), p| (s.min(p), l.max(p)));
         if smallest > PIVOT_RATIO * largest {
-            // The upper half was never written.
+            // The decomposition leaves scratch above the diagonal.
+            for j in 1..d {
+                gram.col_mut(j).subrows_mut(0, j).fill(0.0);
+            }
             return Factor { matrix: gram };
         }
     }

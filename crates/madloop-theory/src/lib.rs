@@ -11,6 +11,7 @@ mod linalg;
 mod samples;
 mod second;
 mod spectrum;
+mod threshold;
 
 pub use chain::{CurvePoint, curve, simulate};
 pub use error::{Result, TheoryError};
@@ -18,3 +19,4 @@ pub use limit::{Effort, Limit, limit, limit_on};
 pub use samples::SampleCurve;
 pub use gaussian::{Estimate, GaussianLoop, GaussianMoments};
 pub use spectrum::RealCovariance;
+pub use threshold::{Threshold, threshold, threshold_on};

@@ -16,7 +16,7 @@ const START: Stream = Stream::named("theory-start");
 const REPLICATES: u32 = 16;
 /// Models measured by each chain before the first look at the standard error, which is followed by as many again, and so on.
 const FIRST_ROUND: u32 = 8;
-const ROUNDS: u32 = 8;
+pub(crate) const ROUNDS: u32 = 8;
 
 /// The limit of the fresh-data loop, by expected squared W2.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -163,15 +163,15 @@ impl Start {
 }
 
 /// Stationary chains of one loop.
-struct Chains<'a> {
+pub(crate) struct Chains<'a> {
     chains: Vec<(Chain<'a>, Vec<[f64; 4]>)>,
     exact: Option<Stationary>,
     stride: u32,
-    rounds: u32,
+    pub(crate) rounds: u32,
 }
 
 impl<'a> Chains<'a> {
-    fn new(curve: &SampleCurve, settings: &'a GaussianLoop, seed: u64) -> Self {
+    pub(crate) fn new(curve: &SampleCurve, settings: &'a GaussianLoop, seed: u64) -> Self {
         let (n_r, n_s) = (settings.n_real as f64, settings.n_synthetic as f64);
         let exact = (settings.history == History::Last(1))
             .then(|| Stationary::of(curve.traces(), n_r, n_s, settings.lambda));
@@ -195,7 +195,7 @@ impl<'a> Chains<'a> {
     }
 
     /// Doubles the measurements; gives E dist.
-    fn round(&mut self) -> Estimate {
+    pub(crate) fn round(&mut self) -> Estimate {
         let models = FIRST_ROUND << self.rounds.saturating_sub(1);
         self.rounds += 1;
         let stride = self.stride;

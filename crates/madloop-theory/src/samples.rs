@@ -35,6 +35,8 @@ pub struct SampleCurve {
     traces: Traces,
     /// k times the spread at large k.
     asymptote: f64,
+    /// Draws a node, as a share of the usual.
+    effort: f64,
     nodes: Mutex<BTreeMap<usize, Node>>,
 }
 
@@ -56,7 +58,13 @@ impl SampleCurve {
         let pairs = |&s: &f64| spectrum.iter().map(|&other| s * other / (s + other)).sum::<f64>() + s / 2.0;
         let asymptote = spectrum.iter().map(pairs).sum::<f64>() / 2.0;
         let roots = spectrum.iter().map(|value| value.sqrt()).collect();
-        Ok(Self { roots, traces: Traces::of(&spectrum), asymptote, nodes: Mutex::default(), spectrum })
+        Ok(Self { roots, traces: Traces::of(&spectrum), asymptote, effort: 1.0, nodes: Mutex::default(), spectrum })
+    }
+
+    /// The same at a sixteenth of the cost and 4 times the error.
+    pub(crate) fn coarse(&self) -> Self {
+        let (spectrum, roots) = (self.spectrum.clone(), self.roots.clone());
+        Self { spectrum, roots, effort: 1.0 / 16.0, nodes: Mutex::default(), ..*self }
     }
 
     pub(crate) fn spectrum(&self) -> &[f64] {
@@ -164,12 +172,27 @@ impl SampleCurve {
         node
     }
 
+    /// Whether S = s I.
+    fn flat(&self) -> bool {
+        self.spectrum.iter().all(|&value| value == self.spectrum[0])
+    }
+
+    /// Exactly, of a Sigma with one variance above 0.
+    fn single(&self, k: f64) -> Node {
+        let first = self.traces.first;
+        let root = self.spectrum[0] * chi_mean(k.max(self.spectrum.len() as f64)) / k.sqrt();
+        let (mean, n) = (first / (k + 1.0) + 2.0 * (first - root), k + 1.0);
+        Node { log_k: k.ln(), log: (mean / (first / n + self.asymptote / k)).ln(), se: 0.0 }
+    }
+
     fn make(&self, k: f64) -> Node {
+        if self.spectrum.len() == 1 || (k == 1.0 && self.flat()) {
+            return self.single(k);
+        }
         let d = self.spectrum.len() as f64;
         // Noise falls as 1/d, cost grows as d^2 or d^3.
-        let draws = (4e6 / (d * d)).clamp(32.0, 100_000.0) as u32;
-        let scale = self.spectrum[0];
-        let flat = self.spectrum.iter().all(|&value| value == scale);
+        let draws = (self.effort * 4e6 / (d * d)).clamp(32.0, 100_000.0) as u32;
+        let (scale, flat) = (self.spectrum[0], self.flat());
         let samples: Vec<[f64; 3]> = (0..draws)
             .into_par_iter()
             .map(|draw| {
@@ -203,6 +226,19 @@ impl SampleCurve {
     }
 }
 
+/// E of a chi variate with `k` degrees of freedom: 2^{1/2} Gamma((k + 1) / 2) / Gamma(k / 2).
+fn chi_mean(k: f64) -> f64 {
+    // r(x) = Gamma(x + 1/2) / Gamma(x) = r(x + 1) x / (x + 1/2), and its series at x >= 32, to 1e-12.
+    let (mut x, mut factor) = (k / 2.0, 2.0_f64.sqrt());
+    while x < 32.0 {
+        factor *= x / (x + 0.5);
+        x += 1.0;
+    }
+    let y = 1.0 / x;
+    let series = 1.0 - y * (1.0 / 8.0 - y * (1.0 / 128.0 + y * (5.0 / 1024.0 - y * (21.0 / 32768.0 + y * 399.0 / 262_144.0))));
+    factor * x.sqrt() * series
+}
+
 /// tr(Sigma + I - 2 Sigma^{1/2}), tr Sigma and tr Sigma^2 of Sigma ~ Wishart_d(I / k, k).
 fn isotropic(d: usize, k: u64, draw: u32) -> [f64; 3] {
     let small = usize::try_from(k).unwrap_or(usize::MAX).min(d);
@@ -219,4 +255,53 @@ fn isotropic(d: usize, k: u64, draw: u32) -> [f64; 3] {
     let roots = tridiagonal_eigenvalues(&diagonal, &off).into_iter().map(|value| value.max(0.0).sqrt());
     let spread = roots.map(|root| (1.0 - root) * (1.0 - root)).sum::<f64>() + (d - small) as f64;
     [spread, diagonal.iter().sum(), squares]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_dimension_has_a_closed_form() {
+        // 1 / n + 2 - 2 E chi_k / k^{1/2}: E chi_1 = (2 / pi)^{1/2}, E chi_2 = (pi / 2)^{1/2}, E chi_3 = 2 (2 / pi)^{1/2}.
+        let pi = std::f64::consts::PI;
+        let curve = SampleCurve::new(&RealCovariance::Identity(1)).unwrap();
+        for (n, mean) in [(2.0, (2.0 / pi).sqrt()), (3.0, (pi / 4.0).sqrt()), (4.0, 2.0 * (2.0 / pi / 3.0).sqrt())] {
+            let got = curve.w2_sq(n).unwrap().mean;
+            assert!((got - (1.0 / n + 2.0 - 2.0 * mean)).abs() < 1e-12, "{n}: {got}");
+        }
+        // Between nodes and beyond them, against the formula itself.
+        for k in [50.0_f64, 77.0, 1000.0, 20_000.0] {
+            let exact = 1.0 / (k + 1.0) + 2.0 - 2.0 * chi_mean(k) / k.sqrt();
+            assert!((curve.at(k + 1.0).mean / exact - 1.0).abs() < 1e-6, "{k}");
+        }
+    }
+
+    #[test]
+    fn both_ways_of_drawing_agree() {
+        // Nearly equal variances are drawn in full, equal ones by their bidiagonal matrix.
+        let flat = SampleCurve::new(&RealCovariance::Diagonal(vec![2.0; 6])).unwrap();
+        let full = SampleCurve::new(&RealCovariance::Diagonal(vec![2.0, 2.0, 2.0, 2.0, 2.0, 2.0 + 1e-9])).unwrap();
+        for n in [2.0, 4.0, 7.0, 30.0, 500.0, 1e5] {
+            let (a, b) = (flat.w2_sq(n).unwrap(), full.w2_sq(n).unwrap());
+            assert!((a.mean - b.mean).abs() <= 5.0 * a.se.hypot(b.se) + 1e-8 * a.mean, "{n}: {a:?} {b:?}");
+        }
+    }
+
+    #[test]
+    fn effective_sizes_invert_the_curve_between_integers() {
+        let curve = SampleCurve::new(&RealCovariance::Identity(5)).unwrap();
+        for n in [2.0, 3.0, 17.0, 250.0, 5000.0, 1e9] {
+            let got = curve.effective_n(curve.w2_sq(n).unwrap().mean, 0.0).unwrap().mean;
+            assert!((got / n - 1.0).abs() < 1e-4, "{n}: {got}");
+        }
+        let (two, three) = (curve.w2_sq(2.0).unwrap().mean, curve.w2_sq(3.0).unwrap().mean);
+        let middle = curve.effective_n((two * three).sqrt(), 0.0).unwrap().mean;
+        assert!((middle - 6.0_f64.sqrt()).abs() < 1e-9, "{middle}");
+        assert_eq!(curve.effective_n(1e6, 0.0).unwrap().mean, 1.0);
+        for bad in [f64::NAN, 0.0, -1.0] {
+            assert!(curve.effective_n(bad, 0.0).is_err());
+        }
+        assert!(curve.w2_sq(1.5).unwrap_err().to_string().contains("n is 1.5"));
+    }
 }

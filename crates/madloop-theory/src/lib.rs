@@ -1,6 +1,20 @@
 //! Self-consuming loops without samples: Gaussian loops by their sufficient statistics, categorical ones by their counts,
 //! and the closed forms beside them.
 
+mod blocks;
+mod chain;
+mod controls;
 mod error;
+mod gaussian;
+mod limit;
+mod linalg;
+mod samples;
+mod second;
+mod spectrum;
 
+pub use chain::{CurvePoint, curve, simulate};
 pub use error::{Result, TheoryError};
+pub use limit::{Effort, Limit, limit, limit_on};
+pub use samples::SampleCurve;
+pub use gaussian::{Estimate, GaussianLoop, GaussianMoments};
+pub use spectrum::RealCovariance;

@@ -1,0 +1,198 @@
+//! Factors of covariances in f64. Everything runs on the calling thread: replicates are what is parallel, so no bit depends on
+//! the number of threads.
+
+use faer::diag::{Diag, DiagRef};
+use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
+use faer::linalg::cholesky::llt::factor::{cholesky_in_place, cholesky_in_place_scratch};
+use faer::linalg::evd::{
+    ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch, tridiagonal_self_adjoint_evd,
+};
+use faer::linalg::matmul::triangular::{BlockStructure, matmul as triangular_matmul};
+use faer::linalg::qr::no_pivoting::factor::{qr_in_place, qr_in_place_scratch, recommended_block_size};
+use faer::{Accum, Mat, MatMut, MatRef, Par};
+
+/// Smallest ratio of two pivots for which a Cholesky factor is as good as a QR one here: the smallest variance is then known
+/// to about eps / RATIO^2 = 1e-8 of itself.
+const PIVOT_RATIO: f64 = 1e-4;
+
+/// F with Sigma = F F^T.
+#[derive(Debug, Clone)]
+pub(crate) struct Factor {
+    /// `[d, r]`; lower triangular exactly when r = d.
+    pub(crate) matrix: Mat<f64>,
+}
+
+impl Factor {
+    /// The factor of diag(`variances`).
+    pub(crate) fn diagonal(variances: &[f64]) -> Self {
+        let d = variances.len();
+        Self { matrix: Mat::from_fn(d, d, |i, j| if i == j { variances[i].sqrt() } else { 0.0 }) }
+    }
+
+    pub(crate) fn rank(&self) -> usize {
+        self.matrix.ncols()
+    }
+
+    fn structure(&self) -> BlockStructure {
+        if self.is_full() { BlockStructure::TriangularLower } else { BlockStructure::Rectangular }
+    }
+
+    /// Whether it has as many columns as rows.
+    pub(crate) fn is_full(&self) -> bool {
+        self.matrix.nrows() == self.matrix.ncols()
+    }
+
+    /// `scale` F T into `out` (`[d, c]`, zeros), T lower trapezoidal (`[r, c]`, c <= r).
+    pub(crate) fn times_lower(&self, t: MatRef<'_, f64>, scale: f64, mut out: MatMut<'_, f64>) {
+        let (d, c) = (self.matrix.nrows(), t.ncols());
+        let par = Par::Seq;
+        if self.is_full() && c == d {
+            let lower = BlockStructure::TriangularLower;
+            triangular_matmul(out, lower, Accum::Replace, self.matrix.as_ref(), lower, t, lower, scale, par);
+            return;
+        }
+        // The square part of T is triangular, what is below it is dense.
+        let (left, right) = self.matrix.as_ref().split_at_col(c);
+        let (top, bottom) = t.split_at_row(c);
+        let (full, lower) = (BlockStructure::Rectangular, BlockStructure::TriangularLower);
+        triangular_matmul(out.as_mut(), full, Accum::Replace, left, full, top, lower, scale, par);
+        triangular_matmul(out, full, Accum::Add, right, full, bottom, full, scale, par);
+    }
+
+    /// `scale` F z, added to `out` (`[d]`).
+    pub(crate) fn add_times(&self, z: &[f64], scale: f64, out: &mut [f64]) {
+        for (j, z) in z.iter().enumerate() {
+            let first = if self.is_full() { j } else { 0 };
+            let column = self.matrix.col(j).try_as_col_major().map(|column| column.as_slice()).unwrap_or_default();
+            for (out, value) in out[first..].iter_mut().zip(&column[first..]) {
+                *out += scale * z * value;
+            }
+        }
+    }
+
+    /// tr F F^T.
+    pub(crate) fn trace(&self) -> f64 {
+        self.matrix.col_iter().map(|column| column.iter().map(|value| value * value).sum::<f64>()).sum()
+    }
+
+    /// log det F F^T; `None` when it is singular.
+    pub(crate) fn log_det(&self) -> Option<f64> {
+        let d = self.matrix.nrows();
+        let log: f64 = (0..self.rank()).map(|i| self.matrix[(i.min(d - 1), i)].abs().ln()).sum();
+        (self.is_full() && log.is_finite()).then_some(2.0 * log)
+    }
+
+    /// tr(Sigma + S - 2 (S^{1/2} Sigma S^{1/2})^{1/2}) for S = diag(`roots`^2), squared W2 of the centred Gaussians. For S = s I
+    /// it is sum (s^{1/2} - sigma_i^{1/2})^2, which keeps its digits however near the two are.
+    pub(crate) fn spread(&self, roots: &[f64]) -> f64 {
+        let (singular, s) = (self.singular_values(roots), roots[0]);
+        if roots.iter().all(|&root| root == s) {
+            let lacking = (roots.len() - singular.len()) as f64;
+            return lacking * s * s + singular.iter().map(|value| (s - value / s) * (s - value / s)).sum::<f64>();
+        }
+        let real: f64 = roots.iter().map(|root| root * root).sum();
+        (self.trace() + real - 2.0 * singular.iter().sum::<f64>()).max(0.0)
+    }
+
+    /// Singular values of A F, A = diag(`roots`).
+    fn singular_values(&self, roots: &[f64]) -> Vec<f64> {
+        let (d, r) = self.matrix.shape();
+        let scaled = Mat::from_fn(d, r, |i, j| roots[i] * self.matrix[(i, j)]);
+        let side = d.min(r);
+        if side == 0 {
+            return Vec::new();
+        }
+        let mut gram = Mat::zeros(side, side);
+        let (lower, full) = (BlockStructure::TriangularLower, BlockStructure::Rectangular);
+        let (structure, y) = (self.structure(), scaled.as_ref());
+        let (lhs, rhs) = if r < d { (y.transpose(), y) } else { (y, y.transpose()) };
+        let (ls, rs) = if r < d { (full, full) } else { (structure, structure.transpose()) };
+        triangular_matmul(gram.as_mut(), lower, Accum::Replace, lhs, ls, rhs, rs, 1.0, Par::Seq);
+        eigenvalues(gram.as_ref()).iter().map(|value| value.max(0.0).sqrt()).collect()
+    }
+
+    /// tr (F F^T)^2.
+    pub(crate) fn squared_trace(&self) -> f64 {
+        let (d, r) = self.matrix.shape();
+        let y = self.matrix.as_ref();
+        let (lower, full) = (BlockStructure::TriangularLower, BlockStructure::Rectangular);
+        let mut gram = Mat::zeros(d.min(r), d.min(r));
+        let (lhs, rhs) = if r < d { (y.transpose(), y) } else { (y, y.transpose()) };
+        let (ls, rs) = if r < d { (full, full) } else { (lower, BlockStructure::TriangularUpper) };
+        triangular_matmul(gram.as_mut(), lower, Accum::Replace, lhs, ls, rhs, rs, 1.0, Par::Seq);
+        let mut sum = 0.0;
+        for (j, column) in gram.col_iter().enumerate() {
+            let below: f64 = column.iter().skip(j + 1).map(|value| value * value).sum();
+            sum += 2.0 * below + column[j] * column[j];
+        }
+        sum
+    }
+}
+
+/// The factor of C C^T for the columns C (`[d, c]`): C itself when c < d, else lower triangular.
+pub(crate) fn compress(columns: Mat<f64>, triangular: bool) -> Factor {
+    let (d, c) = columns.shape();
+    if c < d || (c == d && triangular) {
+        return Factor { matrix: columns };
+    }
+    let lower = BlockStructure::TriangularLower;
+    let full = BlockStructure::Rectangular;
+    let mut gram = Mat::zeros(d, d);
+    let y = columns.as_ref();
+    triangular_matmul(gram.as_mut(), lower, Accum::Replace, y, full, y.transpose(), full, 1.0, Par::Seq);
+    let mut memory = MemBuffer::new(cholesky_in_place_scratch::<f64>(d, Par::Seq, Default::default()));
+    let stack = MemStack::new(&mut memory);
+    if cholesky_in_place(gram.as_mut(), Default::default(), Par::Seq, stack, Default::default()).is_ok() {
+        let pivots = (0..d).map(|i| gram[(i, i)]);
+        let (smallest, largest) = pivots.fold((f64::INFINITY, 0.0), |(s, l): (f64, f64), p| (s.min(p), l.max(p)));
+        if smallest > PIVOT_RATIO * largest {
+            // The decomposition leaves scratch above the diagonal.
+            for j in 1..d {
+                gram.col_mut(j).subrows_mut(0, j).fill(0.0);
+            }
+            return Factor { matrix: gram };
+        }
+    }
+    by_qr(&columns)
+}
+
+/// R^T of C^T = Q R, which keeps variances that a Gram matrix would lose to rounding.
+fn by_qr(columns: &Mat<f64>) -> Factor {
+    let (d, c) = columns.shape();
+    let mut transposed = columns.transpose().to_owned();
+    let block = recommended_block_size::<f64>(c, d);
+    let mut coefficients = Mat::zeros(block, d);
+    let mut memory = MemBuffer::new(qr_in_place_scratch::<f64>(c, d, block, Par::Seq, Default::default()));
+    let stack = MemStack::new(&mut memory);
+    qr_in_place(transposed.as_mut(), coefficients.as_mut(), Par::Seq, stack, Default::default());
+    Factor { matrix: Mat::from_fn(d, d, |i, j| if j <= i { transposed[(j, i)] } else { 0.0 }) }
+}
+
+/// Eigenvalues of the symmetric `a` (`[d, d]`, its lower half), ascending; empty in the case, never seen, that they do not
+/// converge or are not finite.
+pub(crate) fn eigenvalues(a: MatRef<'_, f64>) -> Vec<f64> {
+    let d = a.nrows();
+    let mut values = Diag::<f64>::zeros(d);
+    let no = ComputeEigenvectors::No;
+    let mut memory = MemBuffer::new(self_adjoint_evd_scratch::<f64>(d, no, Par::Seq, Default::default()));
+    let stack = MemStack::new(&mut memory);
+    let done = self_adjoint_evd(a, values.as_mut(), None, Par::Seq, stack, Default::default());
+    if done.is_err() {
+        return vec![f64::NAN; d];
+    }
+    values.column_vector().iter().copied().collect()
+}
+
+/// Eigenvalues of the symmetric tridiagonal matrix with this diagonal (`[d]`) and subdiagonal (`[d - 1]` or longer).
+pub(crate) fn tridiagonal_eigenvalues(diagonal: &[f64], below: &[f64]) -> Vec<f64> {
+    let d = diagonal.len();
+    let mut values = Diag::<f64>::zeros(d);
+    let mut memory = MemBuffer::new(StackReq::all_of(&[StackReq::new::<f64>(4 * d + 64); 2]));
+    let (diagonal, below) = (DiagRef::from_slice(diagonal), DiagRef::from_slice(below));
+    let (stack, default) = (MemStack::new(&mut memory), Default::default());
+    let done = tridiagonal_self_adjoint_evd(diagonal, below, values.as_mut(), None, Par::Seq, stack, default);
+    if done.is_err() {
+        return vec![f64::NAN; d];
+    }
+    values.column_vector().iter().copied().collect()
+}

@@ -57,6 +57,7 @@ fn run(command: Command, signals: &Signals) -> anyhow::Result<()> {
         Command::Show(args) => commands::show::show(&args),
         Command::Score(args) => commands::score::score(&args),
         Command::Stats(args) => commands::stats::stats(&args),
+        Command::Theory(args) => commands::theory::theory(&args),
         Command::Report(args) => commands::report::report(&args),
         Command::Data(args) => commands::data::data(&args),
         Command::Completions(args) => commands::shell::completions(&args),

@@ -8,6 +8,7 @@ pub(crate) mod score;
 pub(crate) mod shell;
 pub(crate) mod show;
 pub(crate) mod stats;
+pub(crate) mod theory;
 
 use anyhow::{anyhow, bail};
 use madloop::config::{Overrides, Scale};

@@ -62,12 +62,7 @@ fn of_curve(args: &CurveArgs) -> anyhow::Result<()> {
     table.set_header(["generation", "squared W2", "|mu|^2", "tr Sigma"]);
     for point in &points {
         let number = |estimate: Estimate| format!("{} +- {}", table::number(estimate.mean), table::number(estimate.se));
-        table.add_row([
-            point.generation.to_string(),
-            number(point.w2_sq),
-            number(point.mean_sq),
-            number(point.trace),
-        ]);
+        table.add_row([point.generation.to_string(), number(point.w2_sq), number(point.mean_sq), number(point.trace)]);
     }
     output::line(&table.to_string());
     Ok(())
@@ -112,7 +107,13 @@ fn of_limit(args: &LimitArgs) -> anyhow::Result<()> {
     }
     let number = table::number;
     output::line(&format!("squared W2 in the limit: {} +- {}", number(w2_sq), number(w2_sq_se)));
-    output::line(&format!("worth {} +- {} real samples at once: {} of the {} fresh ones", number(n_e), number(n_e_se), number(n_e_over_n_r), args.n_real));
+    output::line(&format!(
+        "worth {} +- {} real samples at once: {} of the {} fresh ones",
+        number(n_e),
+        number(n_e_se),
+        number(n_e_over_n_r),
+        args.n_real
+    ));
     output::line(if admissible { "the synthetic data does no harm" } else { "the synthetic data harms" });
     Ok(())
 }

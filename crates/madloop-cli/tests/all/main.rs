@@ -10,3 +10,4 @@ mod input;
 mod presets;
 mod resume;
 mod science;
+mod theory;

@@ -109,7 +109,7 @@ impl Reference {
             found.extend(by_halves.iter().zip(values).map(|(name, values)| (*name, Scheme::Halves, values)));
         }
         for (name, scheme, values) in found {
-            let deviation = values.ok().and_then(|values| deviation(&values));
+            let deviation = values.ok().and_then(|values| deviation(&values)).filter(|&deviation| deviation > 0.0);
             if let (Some(deviation), Some(Some(value)), Some(metric)) =
                 (deviation, scores.values.get(name).copied(), find(name))
             {

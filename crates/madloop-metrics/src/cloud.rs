@@ -65,11 +65,18 @@ impl Precision for f64 {
     }
 }
 
-/// Whether the products of the rows of two sets are made in f64: they are few, or of a size that f32 cannot square.
-pub(crate) fn in_double(x: &Features, y: &Features) -> bool {
-    let largest = |set: &Features| set.values.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
-    let largest = largest(x).max(largest(y));
-    x.rows as f64 * y.rows as f64 * x.dim as f64 <= SMALL || !(1e-15..1e15).contains(&largest)
+/// Whether the products of the rows of two sets about a centre are made in f64: they are few, or of a size that f32 cannot square,
+/// or, where kernels are summed (`cubed`), some rows are so much longer than the others that their rounding would drown those.
+pub(crate) fn in_double(x: &Features, y: &Features, centre: &[f64], cubed: bool) -> bool {
+    if x.rows as f64 * y.rows as f64 * x.dim as f64 <= SMALL {
+        return true;
+    }
+    let (high, low) = split(centre);
+    let mut norms = [norms(x, &high, &low), norms(y, &high, &low)].concat();
+    let largest = norms.iter().copied().fold(0.0, f64::max);
+    let middle = norms.len() / 2;
+    let (_, &mut median, _) = norms.select_nth_unstable_by(middle, f64::total_cmp);
+    largest > 0.0 && !(1e-30..1e30).contains(&largest) || cubed && largest > 1e5 * median
 }
 
 /// Runs `work` with the widest vector instructions of this machine; results are the same with any.

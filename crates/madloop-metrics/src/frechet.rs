@@ -20,7 +20,8 @@ const WHY: &str = "a covariance has n - 1 degrees of freedom";
 /// arXiv:1706.08500). With A A^T = S_r, the trace of the root is the sum of the roots of the eigenvalues of
 /// A^T S_g A; when min(n_r, n_g) < d it is the nuclear norm of Y A, or of Y X^T, of the centred data X and Y,
 /// each divided by (n - 1)^{1/2}, so that nothing of size d * d is made for n_r < d. Nothing is added to a
-/// covariance, and directions that one lacks count as exactly none. Rounding is about 1e-13 of the traces. Range \[0, inf); rounding can give a value a little below 0, which is returned as it is.
+/// covariance, and directions that one lacks count as exactly none. Rounding is about 1e-13 of the traces, and up to
+/// 1e-8 of their geometric mean where the sets vary in directions of which one nearly lacks what the other has. Range \[0, inf); rounding can give a value a little below 0, which is returned as it is.
 ///
 /// # Errors
 /// Undefined for n < 2 or values that are not finite; an error when the dimensions differ.
@@ -91,17 +92,19 @@ impl FrechetReference {
     pub(crate) fn distance_to(&self, real: &Features, moments: &Moments) -> Result<f64> {
         let d = self.mean.len();
         let Some(root) = &self.root else {
-            // X S_g X^T, of the centred data X.
+            // X B, of the centred data X and B B^T = S_g.
             let trace = trace_of(&moments.covariance, d);
+            let b = self::root(&moments.covariance, d)?;
             let mut x = Vec::new();
             crate::tiles::centred(real, 0..real.rows, 0..d, Some(&self.mean), &mut x);
             let x = MatRef::from_column_major_slice(&x, d, real.rows);
-            let half = product(MatRef::from_column_major_slice(&moments.covariance, d, d), x);
-            let whole = product(x.transpose(), MatRef::from_column_major_slice(&half, d, real.rows));
-            let values = eigenvalues(MatRef::from_column_major_slice(&whole, real.rows, real.rows))?;
-            let degrees = (real.rows - 1) as f64;
-            let roots = roots("the product of the covariances", values, self.trace * trace * degrees)?;
-            let trace_root = roots.iter().sum::<f64>() / degrees.sqrt();
+            let trace_root = if b.ncols() == 0 {
+                0.0
+            } else {
+                let cross = product(b.transpose(), x);
+                let cross = MatRef::from_column_major_slice(&cross, b.ncols(), real.rows);
+                nuclear_norm(cross)? / ((real.rows - 1) as f64).sqrt()
+            };
             return Ok(squared_distance(&self.mean, &moments.mean) + self.trace + trace - 2.0 * trace_root);
         };
         self.by_eigenvalues(root, moments)
@@ -155,13 +158,26 @@ pub(crate) fn cross(real: &Features, real_mean: &[f64], generated: &Features, me
     out
 }
 
-/// A (`[d, r]`) with A A^T = `covariance`: its eigenvectors, each times the root of its eigenvalue. Directions that it
-/// lacks, whose eigenvalues are nothing but rounding, are left out: their roots would be about 1e-8 of the largest.
+/// A (`[d, r]`) with A A^T = `covariance`: A = D V L^{1/2}, with the deviations D and the eigenvectors V and eigenvalues L of the
+/// correlations, so that columns of small scale beside large ones keep their digits. Directions that the correlations lack,
+/// whose eigenvalues are nothing but rounding, are left out: their roots would be about 1e-8 of the largest.
 pub(crate) fn root(covariance: &[f64], d: usize) -> Result<Mat<f64>> {
-    let (values, vectors) = eigenvectors(MatRef::from_column_major_slice(covariance, d, d))?;
+    let deviation = |i: usize| covariance[i * d + i].max(0.0).sqrt();
+    let deviations: Vec<f64> = (0..d).map(deviation).collect();
+    let correlations: Vec<f64> = (0..d * d)
+        .map(|at| {
+            let scale = deviations[at / d] * deviations[at % d];
+            // A constant column has no covariance; anything else there says that this is no covariance, and is kept to be found.
+            if scale > 0.0 { covariance[at] / scale } else { covariance[at] }
+        })
+        .collect();
+    let (values, vectors) = eigenvectors(MatRef::from_column_major_slice(&correlations, d, d))?;
     let lacking = lacking(&values);
-    let roots = roots("the covariance", values, trace_of(covariance, d))?;
-    Ok(Mat::from_fn(d, d - lacking, |row, column| vectors[(row, lacking + column)] * roots[lacking + column]))
+    let roots = roots("the covariance", values, trace_of(&correlations, d))?;
+    Ok(Mat::from_fn(d, d - lacking, |row, column| {
+        let scale = if deviations[row] > 0.0 { deviations[row] } else { 1.0 };
+        scale * vectors[(row, lacking + column)] * roots[lacking + column]
+    }))
 }
 
 /// How many of the ascending eigenvalues of a positive semidefinite matrix are rounding: at most 4 d^{1/2} eps of the largest.
@@ -372,6 +388,24 @@ mod tests {
         let expected = frechet_distance(&narrow_r, &narrow_g).expect("defined");
         let value = frechet_distance(&wide_r, &wide_g).expect("defined");
         assert!(close(value, expected, 1e-9), "{value} {expected}");
+    }
+
+    #[test]
+    fn a_column_of_another_scale_hides_no_other() {
+        // The same long column in both sets adds nothing; the others are of twice the deviation.
+        let (n, d) = (400, 10);
+        let narrow = gaussian(31, n, d, 0.0);
+        let with = |scale: f32, long: f32| {
+            let mut set = narrow.clone();
+            for (i, row) in set.values.chunks_exact_mut(d).enumerate() {
+                row.iter_mut().for_each(|value| *value *= scale);
+                row[0] = long * ((i * 7919 % n) as f32 / n as f32 - 0.5);
+            }
+            set
+        };
+        let expected = frechet_distance(&with(1.0, 1.0), &with(2.0, 1.0)).expect("defined");
+        let value = frechet_distance(&with(1.0, 1e5), &with(2.0, 1e5)).expect("defined");
+        assert!(close(value, expected, 1e-3), "{value} {expected}");
     }
 
     #[test]

@@ -51,7 +51,8 @@ pub struct Kid {
     pub mean: f64,
     /// Standard deviation over the subsets (divisor: their number), or why there is none.
     pub std: Result<f64>,
-    /// An estimate of the standard error of `mean` as a function of the whole sets, where there are subsets: subsets of m of
+    /// An estimate of the standard error of `mean` as a function of the whole sets, where there are subsets and the sets are
+    /// of about one size: subsets of m of
     /// n samples without replacement scatter by about s ((1 - m / n) / m)^{1/2}, the whole by s / n^{1/2}, and
     /// the mean over B subsets adds its own `std` / B^{1/2}.
     pub standard_error: Option<f64>,
@@ -155,7 +156,8 @@ pub(crate) fn from_sums(real: &Subsets, generated: &Subsets, sums: [&[f64]; 3]) 
     let (n, m) = (real.total(), generated.total());
     let size = real.rows[0].len();
     if values.len() == 1 {
-        let why = MetricsError::OneSubset { n: n.min(m), size };
+        let why = MetricsError::OneSubset { n: n.min(m), size: KID_SUBSET_SIZE };
+
         return Kid { mean: values[0], std: Err(why), standard_error: None };
     }
     let count = values.len() as f64;
@@ -163,7 +165,9 @@ pub(crate) fn from_sums(real: &Subsets, generated: &Subsets, sums: [&[f64]; 3]) 
     let variance = values.iter().map(|value| (value - mean) * (value - mean)).sum::<f64>() / count;
     // With size = n the subsets are the whole and say nothing about its error.
     let share = size as f64 / n.min(m) as f64;
-    let standard_error = (share < 1.0).then(|| (variance * (share / (1.0 - share) + 1.0 / count)).sqrt());
+    // And of sets of unlike sizes they do not say which of the two scatters.
+    let alike = n.max(m) * 10 <= n.min(m) * 11;
+    let standard_error = (share < 1.0 && alike).then(|| (variance * (share / (1.0 - share) + 1.0 / count)).sqrt());
     Kid { mean, std: Ok(variance.sqrt()), standard_error }
 }
 
@@ -238,6 +242,26 @@ mod tests {
         let std = (values.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / 7.0).sqrt();
         assert!((found.mean - mean).abs() < 1e-13, "{} {mean}", found.mean);
         assert!((found.std.expect("seven") - std).abs() < 1e-13);
+    }
+
+    #[test]
+    fn a_row_far_out_spoils_no_digits() {
+        let (mut x, y) = (gaussian(5, 1900, 600, 0.0), gaussian(6, 1800, 600, 0.1));
+        x.values[..600].fill(3e4);
+        let numpy = KidSubsets { count: 3, size: 200, draws: Draws::NumpyRandomState(1) };
+        let settings = Settings { kid: numpy, ..Settings::default() };
+        let want = Want { kid: true, ..Want::default() };
+        let reference = PairsReference::new(&x, want, &settings).expect("prepared");
+        let found = reference.compare(&x, &y, want, &settings).expect("finite").kid.expect("defined");
+        let (real, generated) = draw(1900, 1800, numpy, settings.seeds).expect("subsets");
+        let pick = |set: &Features, rows: &[u32]| Features {
+            rows: rows.len(),
+            dim: set.dim,
+            values: rows.iter().flat_map(|&row| set.row(row as usize)).copied().collect(),
+        };
+        let of = |s: usize| brute_force(&pick(&x, &real.rows[s]), &pick(&y, &generated.rows[s]));
+        let expected = (0..3).map(of).sum::<f64>() / 3.0;
+        assert!((found.mean - expected).abs() < 1e-6 * expected.abs(), "{} {expected}", found.mean);
     }
 
     #[test]

@@ -166,6 +166,18 @@ mod tests {
     }
 
     #[test]
+    fn values_too_small_for_f32_products_are_told_apart() {
+        let (n, d) = (1200, 1400);
+        let tiny = |seed| {
+            let set = gaussian(seed, n, d, 0.0);
+            Features { values: set.values.iter().map(|value| value * 1e-40).collect(), ..set }
+        };
+        let scores = scored(&tiny(33), &tiny(34), 5).expect("finite");
+        let (precision, coverage) = (scores.precision.expect("defined"), scores.coverage.expect("defined"));
+        assert!(precision > 0.3 && coverage > 0.8, "{precision} {coverage}");
+    }
+
+    #[test]
     fn sizes_of_any_order_of_magnitude_are_the_same() {
         let (x, y) = (gaussian(31, 150, 30, 0.0), gaussian(32, 140, 30, 0.1));
         let expected = passes::<f32>(&x, &y, Block { rows: 64, columns: 64 });

@@ -200,7 +200,7 @@ fn pass(set: &Features, centre: &[f64], neighbours: usize, subsets: Option<&Subs
     if neighbours == 0 && subsets.is_none() {
         return Within { nearest: Vec::new(), kernel: Vec::new() };
     }
-    if in_double(set, set) {
+    if in_double(set, set, centre, subsets.is_some()) {
         of::<f64>(set, centre, neighbours, subsets)
     } else {
         of::<f32>(set, centre, neighbours, subsets)
@@ -227,7 +227,7 @@ fn cross_pass(
     if subsets.is_none() && balls.real.is_none() && balls.generated.is_none() && balls.real_nearest.is_none() {
         return Between::default();
     }
-    if in_double(real, generated) {
+    if in_double(real, generated, centre, subsets.is_some()) {
         of::<f64>(generated, real, centre, balls, subsets)
     } else {
         of::<f32>(generated, real, centre, balls, subsets)

@@ -139,7 +139,7 @@ impl Reference {
                 Err(error) if !error.is_undefined() => return Err(error),
                 Ok((value, error)) => {
                     scores.set(metric.name, Ok(value));
-                    if let Some((error, method)) = error.filter(|_| value.is_finite()) {
+                    if let Some((error, method)) = error.filter(|(error, _)| value.is_finite() && *error > 0.0) {
                         let interval = interval(value, error, metric.range, method);
                         scores.intervals.insert(metric.name.to_owned(), interval);
                     }

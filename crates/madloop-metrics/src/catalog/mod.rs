@@ -75,6 +75,17 @@ pub fn find(name: &str) -> Option<&'static Metric> {
 
 /// The metric whose name is most like `name` (Jaro-Winkler; the first of several): a suggestion for a misspelt one.
 pub fn nearest(name: &str) -> &'static Metric {
+    // What other tools call them.
+    let known = match name.to_lowercase().as_str() {
+        "fid" | "fd" => find("frechet_distance"),
+        "mmd" => find("mmd_rbf"),
+        "w2" | "emd" | "wasserstein" => find("w2_sq"),
+        "authenticity" | "authpct" => find("auth_pct"),
+        _ => None,
+    };
+    if let Some(metric) = known {
+        return metric;
+    }
     let likeness = |metric: &Metric| strsim::jaro_winkler(metric.name, &name.to_lowercase());
     CATALOG
         .iter()
@@ -145,6 +156,8 @@ mod tests {
             ("sliced-w2", "sliced_w2"),
             ("trace", "trace_cov"),
             ("modes_keep", "modes_kept"),
+            ("FID", "frechet_distance"),
+            ("w2", "w2_sq"),
         ] {
             assert_eq!(nearest(wrong).name, right);
         }

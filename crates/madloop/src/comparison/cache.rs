@@ -118,7 +118,8 @@ impl Cache {
     fn shrink(&self, newest: &Path) {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let mut files: Vec<(SystemTime, u64, PathBuf)> = entries
-            .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "safetensors"))
+            // Whatever else lies in the folder is somebody's.
+            .filter(|entry| is_own(&entry.path()))
             .filter_map(|entry| {
                 let metadata = entry.metadata().ok()?;
                 Some((metadata.modified().ok()?, metadata.len(), entry.path()))
@@ -135,6 +136,15 @@ impl Cache {
             }
         }
     }
+}
+
+/// Whether a path has the name of a reference: 64 hexadecimal digits.
+fn is_own(path: &Path) -> bool {
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
+    let hexadecimal = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    path.extension().is_some_and(|extension| extension == "safetensors")
+        && stem.len() == 64
+        && stem.bytes().all(hexadecimal)
 }
 
 /// Multiplications that preparing takes: its pairs, its covariance and its eigenvectors.

@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 
 pub use self::cache::{CACHE_LIMIT, Cache};
 pub use self::like::Like;
-use self::sets::{Set, features, features_for, subset};
+use self::sets::{Set, checksum, features, features_for, subset};
 use crate::data::ReadOptions;
 use crate::scoring::{audit, check_metric, metric_error};
 use crate::{Error, Result};
@@ -173,7 +173,8 @@ impl Both<'_> {
         let map = features_for(options.features.as_deref(), &real)?;
         let seeds = Seeds::new(options.seed);
         let real = subset(self.paths[0], &real, options.n, seeds)?;
-        let generated = subset(self.paths[1], &generated, options.n, seeds)?;
+        // Rows of its own: files of corresponding rows are no reason to draw corresponding ones.
+        let generated = subset(self.paths[1], &generated, options.n, seeds.at(1))?;
         let settings = Settings {
             k: options.k(),
             inside: options.like.map(Like::inside).unwrap_or_default(),
@@ -192,18 +193,22 @@ impl Both<'_> {
         } else {
             BTreeMap::new()
         };
+        let key = options.cache.as_ref().map(|_| used.reference_key(&checksum(&real), self.read));
         let real = features(&map, real)?;
-        let reference = match &options.cache {
-            Some(cache) => {
-                let (reference, hit) = cache.reference(real, &used.reference_key(self.read), settings, self.metrics)?;
+        used.scale("real", &real);
+        let reference = match options.cache.as_ref().zip(key) {
+            Some((cache, key)) => {
+                let (reference, hit) = cache.reference(real, &key, settings, self.metrics)?;
                 used.cached = hit;
                 reference
             }
             None => Reference::new(real, settings, self.metrics).map_err(metric_error)?,
         };
         let generated = features(&map, generated)?;
+        used.scale("generated", &generated);
         let mut scores = self.score(&reference, &generated)?;
         if let Some(training) = train {
+            used.training_rows = Some(training.rows);
             audit(&mut scores, &training, &generated);
         }
         Ok((scores, per_class))
@@ -277,8 +282,9 @@ fn from_statistics(
         let why = format!("its statistics are {generated}, those of the real set {real}");
         return Err(Error::bad_file(paths[1], why, "give statistics of the same features"));
     }
-    let (real_mean, real_covariance) = sets[0].moments(paths[0], options.n)?;
-    let (mean, covariance) = sets[1].moments(paths[1], options.n)?;
+    let seeds = Seeds::new(options.seed);
+    let (real_mean, real_covariance) = sets[0].moments(paths[0], options.n, seeds)?;
+    let (mean, covariance) = sets[1].moments(paths[1], options.n, seeds.at(1))?;
     if real_mean.len() != mean.len() {
         let why = format!("the real set has {} dimensions, the generated set {}", real_mean.len(), mean.len());
         return Err(Error::bad_file(paths[1], why, "give statistics of the same features"));
@@ -303,7 +309,8 @@ fn warnings(scores: &Scores, used: &provenance::Used, options: &Options) -> Vec<
     let metrics: Vec<&'static Metric> = defined.filter_map(|(name, _)| madloop_metrics::find(name)).collect();
     if let Some([real, generated]) = used.rows {
         for metric in &metrics {
-            if let Some(warning) = metric.warning(real, generated, used.dim) {
+            let beside = if metric.of == Of::Training { used.training_rows.unwrap_or(0) } else { real };
+            if let Some(warning) = metric.warning(beside, generated, used.dim) {
                 warnings.push(format!("{}: {warning}", metric.name));
             }
         }
@@ -316,6 +323,14 @@ fn warnings(scores: &Scores, used: &provenance::Used, options: &Options) -> Vec<
             ));
         }
     }
+    if options.bootstrap.is_some() {
+        const NONE: [&str; 3] = ["kid_std", "fd_infinity", "rank"];
+        let without = metrics.iter().filter(|m| !NONE.contains(&m.name) && !scores.intervals.contains_key(m.name));
+        warnings.extend(without.map(|metric| {
+            format!("{}: no interval: its resamples have no value or do not differ, as with few samples", metric.name)
+        }));
+    }
+    warnings.extend(used.scale_warnings());
     let like = options.like.filter(|_| scores.values.contains_key("kid") || options.k.is_none());
     warnings.extend(like.and_then(Like::note).map(str::to_owned));
     warnings

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use madloop_core::{FeatureMap, Scores};
+use madloop_core::{FeatureMap, Features, Scores};
 use madloop_metrics::{Draws, MEDIAN_ROWS, SINKHORN_BLUR, SINKHORN_SCALING, SLICED_PROJECTIONS, Settings};
 use serde_json::{Value, json};
 
@@ -12,26 +12,38 @@ use crate::data::{Filter, ReadOptions};
 /// What was used, as far as it is known.
 pub(super) struct Used {
     files: [Value; 2],
-    checksum: String,
     options: Options,
     features: String,
     /// Samples scored.
     pub(super) rows: Option<[usize; 2]>,
     /// Features of one.
     pub(super) dim: usize,
+    /// Training samples of the audit.
+    pub(super) training_rows: Option<usize>,
     settings: Settings,
     /// Whether the reference came from the cache.
     pub(super) cached: bool,
+    /// Of each set its name, its largest value, and the worst ratio of a column's offset to its spread, with the column.
+    scales: Vec<(&'static str, f32, f64, usize)>,
 }
 
 impl Used {
     pub(super) fn new(paths: [&Path; 2], checksums: [String; 2], options: &Options) -> Self {
-        let checksum = checksums[0].clone();
         let mut sums = checksums.into_iter();
         let files = paths.map(|path| json!({ "path": path.display().to_string(), "sha256": sums.next() }));
         let settings = Settings { k: options.k(), ..Settings::default() };
         let features = "none".to_owned();
-        Self { files, checksum, options: options.clone(), features, rows: None, dim: 0, settings, cached: false }
+        Self {
+            files,
+            options: options.clone(),
+            features,
+            rows: None,
+            dim: 0,
+            training_rows: None,
+            settings,
+            cached: false,
+            scales: Vec::new(),
+        }
     }
 
     pub(super) fn set(&mut self, map: &dyn FeatureMap, rows: [usize; 2], dim: usize, settings: Settings) {
@@ -39,10 +51,65 @@ impl Used {
         (self.rows, self.dim, self.settings) = (Some(rows), dim, settings);
     }
 
-    /// What a prepared reference depends on beside settings and metrics.
-    pub(super) fn reference_key(&self, read: &ReadOptions) -> String {
-        let rows = self.rows.map(|[real, _]| real);
-        format!("{}\n{}\n{read:?}\n{rows:?} of seed {}\n{}", self.checksum, self.features, self.options.seed, self.dim)
+    /// What a prepared reference depends on beside settings and metrics; `checksum` is of the rows scored.
+    pub(super) fn reference_key(&self, checksum: &str, read: &ReadOptions) -> String {
+        format!("{checksum}\n{}\n{read:?}\n{}", self.features, self.dim)
+    }
+
+    /// Notes on what scale a set is.
+    pub(super) fn scale(&mut self, set: &'static str, features: &Features) {
+        let largest = features.values.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
+        let (mut sums, mut squares) = (vec![0.0; features.dim], vec![0.0; features.dim]);
+        if features.rows < 2 {
+            return;
+        }
+        let first = features.row(0);
+        for row in features.values.chunks_exact(features.dim) {
+            for (((sum, square), &value), &first) in sums.iter_mut().zip(&mut squares).zip(row).zip(first) {
+                let difference = f64::from(value) - f64::from(first);
+                *sum += difference;
+                *square += difference * difference;
+            }
+        }
+        let n = features.rows as f64;
+        let ratio = |column: usize| {
+            let mean = sums[column] / n;
+            let spread = (squares[column] / n - mean * mean).max(0.0).sqrt();
+            // A constant column, or one that rounding has made constant, cannot be told apart here.
+            if spread > 0.0 { (f64::from(first[column]) + mean).abs() / spread } else { 0.0 }
+        };
+        let worst = (0..features.dim)
+            .map(|column| (ratio(column), column))
+            .fold((0.0, 0), |worst, next| if next.0 > worst.0 { next } else { worst });
+        self.scales.push((set, largest, worst.0, worst.1));
+    }
+
+    /// What the scales of the sets say against comparing them.
+    pub(super) fn scale_warnings(&self) -> Vec<String> {
+        /// Offsets over spreads from which on f32, which holds 7 digits, keeps fewer than 3 of the spread.
+        const FAR: f64 = 2e4;
+        const APART: f32 = 50.0;
+        let mut warnings: Vec<String> = self
+            .scales
+            .iter()
+            .filter(|(_, _, ratio, _)| *ratio > FAR)
+            .map(|(set, _, ratio, column)| {
+                format!(
+                    "column {column} of the {set} set lies {ratio:.0} times its spread from 0; values are held in f32, so of f64 files \
+                     its digits are lost: subtract the same constant from both sets"
+                )
+            })
+            .collect();
+        if let [(_, real, ..), (_, generated, ..)] = self.scales[..]
+            && real.min(generated) > 0.0
+            && real.max(generated) >= APART * real.min(generated)
+        {
+            warnings.push(format!(
+                "the real values reach up to {real}, the generated ones up to {generated}: are both on one scale, such as pixels in \
+                 0..1 or 0..255?"
+            ));
+        }
+        warnings
     }
 
     pub(super) fn to_json(&self, scores: &Scores, read: &ReadOptions) -> Value {
@@ -82,7 +149,7 @@ impl Used {
             all["sinkhorn"] = json!({ "p": 2, "blur": SINKHORN_BLUR, "scaling": SINKHORN_SCALING, "debiased": true });
         }
         if let Some(train) = &self.options.train {
-            all["train"] = json!({ "path": train.display().to_string() });
+            all["train"] = json!({ "path": train.display().to_string(), "samples": self.training_rows });
         }
         all
     }

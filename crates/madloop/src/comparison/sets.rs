@@ -40,24 +40,17 @@ impl Set {
             Self::Stats(stats) => {
                 stats.mean.iter().chain(&stats.covariance).for_each(|value| hash.update(value.to_le_bytes()));
             }
-            Self::Samples(samples) => match (samples.as_u8(), samples.as_f32()) {
-                (Some(pixels), _) => hash.update(pixels),
-                (_, values) => {
-                    for values in values.unwrap_or_default().chunks(1 << 14) {
-                        hash.update(values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
-                    }
-                }
-            },
+            Self::Samples(samples) => return checksum(samples),
         }
         super::hex(hash)
     }
 
-    /// Mean and covariance, of the first `n` samples where there are samples.
-    pub(super) fn moments(&self, path: &Path, n: Option<usize>) -> Result<(Vec<f64>, Vec<f64>)> {
+    /// Mean and covariance, of `n` samples drawn by the seed where there are samples.
+    pub(super) fn moments(&self, path: &Path, n: Option<usize>, seeds: Seeds) -> Result<(Vec<f64>, Vec<f64>)> {
         match self {
             Self::Stats(stats) => Ok((stats.mean.clone(), stats.covariance.clone())),
             Self::Samples(samples) => {
-                let part = samples.slice(0..n.map_or(samples.len(), |n| n.min(samples.len())));
+                let part = subset(path, samples, n, seeds)?;
                 let features = Features { rows: part.len(), dim: part.dim(), values: part.to_f32() };
                 let moments = Moments::new(&features)
                     .map_err(|error| Error::bad_file(path, error.to_string(), "give more samples"))?;
@@ -73,6 +66,20 @@ impl Set {
             Self::Samples(samples) => Some(Preprocessing::of(fitting(samples), samples.shape(), read)),
         }
     }
+}
+
+/// SHA-256 of the values of samples.
+pub(super) fn checksum(samples: &Samples) -> String {
+    let mut hash = Sha256::new();
+    match (samples.as_u8(), samples.as_f32()) {
+        (Some(pixels), _) => hash.update(pixels),
+        (_, values) => {
+            for values in values.unwrap_or_default().chunks(1 << 14) {
+                hash.update(values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>());
+            }
+        }
+    }
+    super::hex(hash)
 }
 
 /// The feature map that takes values as they are.

@@ -57,8 +57,13 @@ fn the_cache_stays_within_its_limit_and_small_sets_out_of_it() {
     // One file holds the root of a 600 x 600 covariance: 2.9 MB.
     let cache = Cache::new(folder.path().to_owned(), 4_000_000);
     let files = || std::fs::read_dir(folder.path()).unwrap().count();
+    // Somebody's own file is older and larger, and stays.
+    let foreign = folder.path().join("my-model.safetensors");
+    std::fs::File::create(&foreign).unwrap().set_len(8_000_000).unwrap();
     scored(&cache, "a", &real, &generated);
     scored(&cache, "b", &real, &generated);
+    assert!(foreign.exists());
+    std::fs::remove_file(foreign).unwrap();
     assert_eq!(files(), 1);
     assert!(scored(&cache, "b", &real, &generated).1);
     assert!(!scored(&cache, "small", &generated, &generated).1);

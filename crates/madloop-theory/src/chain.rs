@@ -25,7 +25,12 @@ const SHARES: Stream = Stream::named("theory-shares");
 ///
 /// # Errors
 /// Settings out of range; fewer than 1 replicate or generation.
-pub fn simulate(settings: &GaussianLoop, generations: u32, replicates: u32, seed: u64) -> Result<Vec<Vec<GaussianMoments>>> {
+pub fn simulate(
+    settings: &GaussianLoop,
+    generations: u32,
+    replicates: u32,
+    seed: u64,
+) -> Result<Vec<Vec<GaussianMoments>>> {
     settings.check()?;
     for (name, value) in [("generations", generations), ("replicates", replicates)] {
         if value == 0 {

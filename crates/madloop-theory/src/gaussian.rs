@@ -70,8 +70,7 @@ impl GaussianLoop {
     pub fn check(&self) -> Result<()> {
         let error = |name, value: f64, must| Err(TheoryError::Setting { name, value, must });
         check_lambda(self.lambda)?;
-        for (name, count) in
-            [("n_initial", self.n_initial), ("n_real", self.n_real), ("n_synthetic", self.n_synthetic)]
+        for (name, count) in [("n_initial", self.n_initial), ("n_real", self.n_real), ("n_synthetic", self.n_synthetic)]
         {
             check_count(name, count)?;
         }
@@ -83,10 +82,18 @@ impl GaussianLoop {
         }
         let real = if self.kind == LoopKind::FullySynthetic { 0 } else { self.n_real };
         if self.kind == LoopKind::SyntheticAugmentation && self.n_real > self.n_initial {
-            return error("n_real", self.n_real as f64, "at most n_initial: the fixed set is the first n_real of those");
+            return error(
+                "n_real",
+                self.n_real as f64,
+                "at most n_initial: the fixed set is the first n_real of those",
+            );
         }
         if self.n_synthetic == 0 && real < 2 {
-            return error("n_synthetic", 0.0, "at least 2 when there is no real sample, at least 1 beside a single one");
+            return error(
+                "n_synthetic",
+                0.0,
+                "at least 2 when there is no real sample, at least 1 beside a single one",
+            );
         }
         if self.n_synthetic + real < 2 {
             return error("n_synthetic", self.n_synthetic as f64, "at least 2 together with the real samples");

@@ -15,8 +15,8 @@ mod threshold;
 
 pub use chain::{CurvePoint, curve, simulate};
 pub use error::{Result, TheoryError};
+pub use gaussian::{Estimate, GaussianLoop, GaussianMoments};
 pub use limit::{Effort, Limit, limit, limit_on};
 pub use samples::SampleCurve;
-pub use gaussian::{Estimate, GaussianLoop, GaussianMoments};
 pub use spectrum::RealCovariance;
 pub use threshold::{Threshold, threshold, threshold_on};

@@ -173,8 +173,8 @@ pub(crate) struct Chains<'a> {
 impl<'a> Chains<'a> {
     pub(crate) fn new(curve: &SampleCurve, settings: &'a GaussianLoop, seed: u64) -> Self {
         let (n_r, n_s) = (settings.n_real as f64, settings.n_synthetic as f64);
-        let exact = (settings.history == History::Last(1))
-            .then(|| Stationary::of(curve.traces(), n_r, n_s, settings.lambda));
+        let exact =
+            (settings.history == History::Last(1)).then(|| Stationary::of(curve.traces(), n_r, n_s, settings.lambda));
         let (start, contraction) = match &exact {
             Some(exact) => (Start::matching(curve, exact, n_r), exact.contraction),
             None => several(curve, settings),
@@ -218,9 +218,8 @@ impl<'a> Chains<'a> {
                 ([slopes[0], slopes[1], slopes[2]], [mean_sq, trace, squared])
             }
         };
-        let adjusted = |values: &[f64; 4]| {
-            values[0] - (0..3).map(|i| slopes[i] * (values[i + 1] - known[i])).sum::<f64>()
-        };
+        let adjusted =
+            |values: &[f64; 4]| values[0] - (0..3).map(|i| slopes[i] * (values[i + 1] - known[i])).sum::<f64>();
         let mean = |seen: &[[f64; 4]]| seen.iter().map(adjusted).sum::<f64>() / seen.len() as f64;
         Estimate::of(&self.chains.iter().map(|(_, seen)| mean(seen)).collect::<Vec<_>>())
     }

@@ -65,7 +65,11 @@ impl RealCovariance {
                     for j in 0..i {
                         let gap = values[i * dim + j] - values[j * dim + i];
                         if gap.abs() > 1e-9 * largest {
-                            return error("an asymmetry of the real covariance", gap, "0; average it with its transpose");
+                            return error(
+                                "an asymmetry of the real covariance",
+                                gap,
+                                "0; average it with its transpose",
+                            );
                         }
                     }
                 }

@@ -93,7 +93,9 @@ pub fn threshold_on(
         let next = prediction.root(target, correction);
         let moved = (next / root - 1.0).abs();
         root = next;
-        let half = (prediction.root(target, correction - relative_se) - prediction.root(target, correction + relative_se)) / 2.0;
+        let half = (prediction.root(target, correction - relative_se)
+            - prediction.root(target, correction + relative_se))
+            / 2.0;
         if moved * root < 0.1 * half || root > LARGEST {
             break;
         }

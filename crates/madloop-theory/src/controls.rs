@@ -23,8 +23,7 @@ pub(crate) fn coefficients(values: &[f64], controls: &[Vec<f64>]) -> Vec<f64> {
             made_of.iter_mut().zip(parts).for_each(|(m, p)| *m -= share * p);
         }
         let left = dot(&direction, &direction);
-        // Negated, so that a NaN is left out too.
-        if !(left > 1e-10 * whole) {
+        if left.is_nan() || left <= 1e-10 * whole {
             continue;
         }
         let slope = dot(&values, &direction) / left;

@@ -46,9 +46,9 @@ pub struct Effort {
 }
 
 impl Default for Effort {
-    /// 0.25 %.
+    /// 0.15 %.
     fn default() -> Self {
-        Self { relative_se: 0.0025, seed: 0 }
+        Self { relative_se: 0.0015, seed: 0 }
     }
 }
 

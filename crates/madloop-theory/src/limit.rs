@@ -12,10 +12,13 @@ use crate::second::Stationary;
 use crate::{Estimate, GaussianLoop, Result, TheoryError};
 
 const START: Stream = Stream::named("theory-start");
-/// Independent chains; their means give the standard error.
-const REPLICATES: u32 = 16;
-/// Models measured by each chain before the first look at the standard error, which is followed by as many again, and so on.
-const FIRST_ROUND: u32 = 8;
+/// Independent chains, whose means give the standard error, and models that each measures before the first look at it, which
+/// is followed by as many again, and so on. In few dimensions models vary more, are cheaper, and get more of both.
+fn sizes(dim: usize) -> (u32, u32) {
+    let share = |all: usize, least: usize, most: usize| (all / dim).clamp(least, most) as u32;
+    (share(640, 16, 64), share(256, 8, 256))
+}
+/// Looks at the standard error.
 pub(crate) const ROUNDS: u32 = 8;
 
 /// The limit of the fresh-data loop, by expected squared W2.
@@ -38,17 +41,17 @@ pub struct Limit {
 /// How exactly a limit is wanted.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Effort {
-    /// Standard error of n_e over n_e at which to stop; it is reported, and missed only where 512 correlation times of 16
-    /// chains are not enough.
+    /// Standard error of n_e over n_e at which to stop; it is reported, and missed only where 256 correlation times of at
+    /// least 16 chains are not enough.
     pub relative_se: f64,
     /// Seed; limits of one seed share random numbers.
     pub seed: u64,
 }
 
 impl Default for Effort {
-    /// 0.25 %.
+    /// 0.15 %.
     fn default() -> Self {
-        Self { relative_se: 0.0025, seed: 0 }
+        Self { relative_se: 0.0015, seed: 0 }
     }
 }
 
@@ -71,7 +74,7 @@ pub fn limit(settings: &GaussianLoop, effort: Effort) -> Result<Limit> {
 
 /// The limit of a fresh-data loop (n_initial has no part in it), with the curve of its real data, which many limits can share.
 ///
-/// 16 stationary chains measure E dist; with history 1 the exact stationary |mu|^2, tr Sigma and tr Sigma^2 are control
+/// Stationary chains (16 or, below 40 dimensions, up to 64) measure E dist; with history 1 the exact stationary |mu|^2, tr Sigma and tr Sigma^2 are control
 /// variates, and set the state that chains start from and the burn-in: 1/20 of what is left of the start's error, at the rate
 /// at which the exact recursion forgets. Without real data there is no limit.
 ///
@@ -167,6 +170,7 @@ pub(crate) struct Chains<'a> {
     chains: Vec<(Chain<'a>, Vec<[f64; 4]>)>,
     exact: Option<Stationary>,
     stride: u32,
+    first_round: u32,
     pub(crate) rounds: u32,
 }
 
@@ -184,19 +188,20 @@ impl<'a> Chains<'a> {
         let burn_in = (20.0_f64.ln() / rate).ceil().clamp(4.0, 1e6) as u32;
         let stride = (0.25 / rate).round().clamp(1.0, 1e6) as u32;
         let seeds = Seeds::new(seed);
+        let (replicates, first_round) = sizes(curve.spectrum().len());
         let begin = |replicate| {
             let model = start.model(curve, seeds, replicate);
             let mut chain = Chain::new(settings, curve.spectrum(), seeds, replicate).start(model);
             (0..burn_in).for_each(|_| chain.step());
             (chain, Vec::new())
         };
-        let chains = (0..REPLICATES).into_par_iter().map(begin).collect();
-        Self { chains, exact, stride, rounds: 0 }
+        let chains = (0..replicates).into_par_iter().map(begin).collect();
+        Self { chains, exact, stride, first_round, rounds: 0 }
     }
 
     /// Doubles the measurements; gives E dist.
     pub(crate) fn round(&mut self) -> Estimate {
-        let models = FIRST_ROUND << self.rounds.saturating_sub(1);
+        let models = self.first_round << self.rounds.saturating_sub(1);
         self.rounds += 1;
         let stride = self.stride;
         self.chains.par_iter_mut().for_each(|(chain, seen)| {

@@ -165,7 +165,14 @@ fn by_qr(columns: &Mat<f64>) -> Factor {
     let mut memory = MemBuffer::new(qr_in_place_scratch::<f64>(c, d, block, Par::Seq, Default::default()));
     let stack = MemStack::new(&mut memory);
     qr_in_place(transposed.as_mut(), coefficients.as_mut(), Par::Seq, stack, Default::default());
-    Factor { matrix: Mat::from_fn(d, d, |i, j| if j <= i { transposed[(j, i)] } else { 0.0 }) }
+    // Pivots that are rounding are 0: blocks may all lie in one subspace, however many rows they have.
+    let largest = (0..d).fold(0.0_f64, |largest, i| largest.max(transposed[(i, i)].abs()));
+    let rounding = 16.0 * (c as f64).sqrt() * f64::EPSILON * largest;
+    let entry = |i: usize, j: usize| match transposed[(j, i)] {
+        value if j < i || value.abs() > rounding => value,
+        _ => 0.0,
+    };
+    Factor { matrix: Mat::from_fn(d, d, |i, j| if j <= i { entry(i, j) } else { 0.0 }) }
 }
 
 /// Eigenvalues of the symmetric `a` (`[d, d]`, its lower half), ascending; empty in the case, never seen, that they do not

@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn the_fixed_point_is_what_simulation_gives() {
-        // 20,000 stationary models; fixed seeds, over fresh ones 4.5 standard errors alarm once in 1.5e5 comparisons.
+        // 8,000 stationary models; fixed seeds, over fresh ones 4.5 standard errors alarm once in 1.5e5 comparisons.
         for (spectrum, n_r, n_s, lambda) in
             [(vec![1.0; 3], 20, 30, 0.9), (vec![4.0, 1.0, 0.5], 12, 40, 0.8), (vec![2.0], 10, 15, 1.0)]
         {
@@ -280,7 +280,7 @@ mod tests {
             };
             let exact = Stationary::of(Traces::of(&spectrum), n_r as f64, n_s as f64, lambda);
             let generations = (1e-5_f64.ln() / exact.contraction.ln()).ceil() as u32;
-            let runs = simulate(&settings, generations, 20_000, 3).unwrap();
+            let runs = simulate(&settings, generations, 8_000, 3).unwrap();
             let last: Vec<_> = runs.iter().map(|run| run[run.len() - 1]).collect();
             let check = |what: &str, values: Vec<f64>, expected: f64| {
                 let got = crate::Estimate::of(&values);

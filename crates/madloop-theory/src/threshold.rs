@@ -9,7 +9,9 @@ use crate::{Estimate, GaussianLoop, RealCovariance, Result, TheoryError};
 /// Amounts of synthetic data beyond this count as without bound.
 const LARGEST: f64 = 1e12;
 /// Corrections of the root; each makes the last one's error about 10 times smaller.
-const STEPS: u32 = 10;
+const STEPS: u32 = 12;
+/// Half-width of the 95 % interval that is aimed for, in multiples of the effort's relative standard error.
+const INTERVAL: f64 = 6.0;
 
 /// The largest admissible amount of synthetic data (n_e >= n_real).
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,9 +37,10 @@ pub fn threshold(dim: usize, n_real: u64, lambda: f64, effort: Effort) -> Result
 /// lim E dist <= E dist(G(n_real), P_r).
 ///
 /// A Gaussian model with the exact stationary moments predicts the limit within a few percent, without noise. The root is
-/// that of the prediction times a correction, simulated at the root itself and repeated until it stays put; every simulation sees the
-/// same random numbers, so the correction changes smoothly. When the limit crosses more than once the largest crossing
-/// is meant.
+/// that of the prediction times a correction, simulated at the root itself and repeated until it stays put; every
+/// simulation sees the same random numbers, so the correction changes smoothly. Limits are made more exact until the 95 %
+/// interval reaches no more than 6 `effort.relative_se` of the root (of 1, below 1) to each side, or until a limit's own
+/// effort is spent. When the limit crosses more than once the largest crossing is meant.
 ///
 /// # Errors
 /// n_real below 2, lambda outside \[0, 1\], a curve of other real data.
@@ -64,7 +67,7 @@ pub fn threshold_on(
         return Ok(Threshold { n_synthetic_max: None, ci: None, unbounded: true });
     }
     let prediction = Prediction { curve: curve.coarse(), n_real: n_real as f64, lambda };
-    let simulate = |n_synthetic: f64| {
+    let simulate = |n_synthetic: f64, relative_se: f64| {
         let settings = GaussianLoop {
             covariance: covariance.clone(),
             ..GaussianLoop::fresh_data(1, n_real, n_synthetic as u64, lambda)
@@ -72,39 +75,41 @@ pub fn threshold_on(
         let mut chains = Chains::new(curve, &settings, effort.seed);
         loop {
             let Estimate { mean, se } = chains.round();
-            if se <= effort.relative_se * mean || chains.rounds >= ROUNDS {
-                return Estimate { mean, se };
+            if se <= relative_se * mean || chains.rounds >= ROUNDS {
+                return (Estimate { mean, se }, se > relative_se * mean);
             }
         }
     };
-    // log of the correction, and where it was measured.
-    let (mut root, mut correction) = (prediction.root(target, 0.0), 0.0);
-    let mut relative_se = 0.0;
-    let mut last = f64::NAN;
+    let target_se = curve.at(n_real as f64).se / target;
+    // The correction is the log of what was measured over what was predicted there, reach the 95 % interval's.
+    let (mut correction, mut reach) = (0.0, 0.0);
+    let mut root = prediction.root(target, correction);
+    let mut precision = effort.relative_se;
+    let bounds = |correction: f64, reach: f64| {
+        (prediction.root(target, correction + reach), prediction.root(target, correction - reach))
+    };
     for _ in 0..STEPS {
-        let at = root.round().max(1.0);
-        if at == last {
+        let (before, at) = (root, root.round().max(1.0));
+        let (measured, exhausted) = simulate(at, precision);
+        correction = (measured.mean / prediction.at(at)).ln();
+        reach = 1.96 * (measured.se / measured.mean).hypot(target_se);
+        root = prediction.root(target, correction);
+        if root > LARGEST {
             break;
         }
-        last = at;
-        let measured = simulate(at);
-        correction = (measured.mean / prediction.at(at)).ln();
-        relative_se = measured.se / measured.mean;
-        let next = prediction.root(target, correction);
-        let moved = (next / root - 1.0).abs();
-        root = next;
-        let half = (prediction.root(target, correction - relative_se)
-            - prediction.root(target, correction + relative_se))
-            / 2.0;
-        if moved * root < 0.1 * half || root > LARGEST {
+        let (low, high) = bounds(correction, reach);
+        let half = (high - low) / 2.0;
+        let wide = half > INTERVAL * effort.relative_se * root.max(1.0);
+        if wide && !exhausted {
+            precision = (precision / 4.0).min(measured.se / measured.mean / 2.0);
+        } else if (root - before).abs() <= 0.1 * half {
             break;
         }
     }
     if root > LARGEST {
         return Ok(Threshold { n_synthetic_max: None, ci: None, unbounded: true });
     }
-    let reach = 1.96 * relative_se.hypot(curve.at(n_real as f64).se / target);
-    let (low, high) = (prediction.root(target, correction + reach), prediction.root(target, correction - reach));
+    let (low, high) = bounds(correction, reach);
     Ok(Threshold { n_synthetic_max: Some(root.floor() as u64), ci: Some((low, high)), unbounded: false })
 }
 

@@ -44,7 +44,7 @@ mod wasserstein;
 mod within;
 
 pub use bootstrap::BOOTSTRAP_FROM;
-pub use catalog::{CATALOG, Direction, Enough, Metric, Of, find, nearest};
+pub use catalog::{CATALOG, Direction, Enough, Metric, Of, alias, find, nearest};
 pub use covariance::{COVARIANCE_TOLERANCE, check_covariance};
 pub use error::{MetricsError, Result};
 pub use frechet::{frechet_distance, gaussian_w2_sq, w2_sq_to_standard};

@@ -24,7 +24,10 @@ const REFERENCE: Stream = Stream::named("reference");
 pub(crate) fn check_metric(name: &str) -> Result<&'static Metric> {
     madloop_metrics::find(name).ok_or_else(|| {
         let names = || madloop_metrics::CATALOG.iter().map(|metric| metric.name);
-        let hint = did_you_mean(name, names());
+        let hint = match madloop_metrics::alias(name) {
+            Some(metric) => format!(" (here it is called \"{}\")", metric.name),
+            None => did_you_mean(name, names()),
+        };
         let all: Vec<&str> = names().collect();
         Error::config("score.metrics", format!("there is no metric \"{name}\"{hint}; there are {}", all.join(", ")))
     })

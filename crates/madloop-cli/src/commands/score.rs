@@ -12,8 +12,7 @@ use super::{check_features, read_options};
 
 pub(crate) fn score(args: &ScoreArgs) -> anyhow::Result<()> {
     if args.metrics.iter().any(|name| name == "list") {
-        describe();
-        return Ok(());
+        return describe(args.json);
     }
     check_features(args.features.as_deref())?;
     let (Some(real), Some(generated)) = (&args.real, &args.generated) else {
@@ -125,16 +124,37 @@ fn show_classes(result: &Comparison) {
     }
 }
 
-fn describe() {
+/// The catalogue.
+fn describe(as_json: bool) -> anyhow::Result<()> {
+    let better = |metric: &madloop_metrics::Metric| match metric.direction {
+        madloop_metrics::Direction::HigherIsBetter => "higher",
+        madloop_metrics::Direction::LowerIsBetter => "lower",
+        madloop_metrics::Direction::Neither => "",
+    };
+    if as_json {
+        let end = |value: f64| if value.is_finite() { json!(value) } else { Value::Null };
+        let metric = |metric: &madloop_metrics::Metric| {
+            json!({
+                "name": metric.name,
+                "symbol": metric.symbol,
+                "better": better(metric),
+                "range": [end(metric.range.0), end(metric.range.1)],
+                "symmetric": metric.symmetric,
+                "needs": metric.minimum_n,
+                "bias": metric.bias,
+                "what": metric.what,
+                "reference": metric.reference,
+            })
+        };
+        let all: Vec<Value> = madloop_metrics::CATALOG.iter().map(metric).collect();
+        output::line(&serde_json::to_string_pretty(&all)?);
+        return Ok(());
+    }
     let mut table = table::plain();
     table.set_header(["metric", "better", "needs", "with the number of samples", "what it is"]);
     for metric in &madloop_metrics::CATALOG {
-        let better = match metric.direction {
-            madloop_metrics::Direction::HigherIsBetter => "higher",
-            madloop_metrics::Direction::LowerIsBetter => "lower",
-            madloop_metrics::Direction::Neither => "",
-        };
-        table.add_row([metric.name, better, metric.minimum_n, metric.bias, metric.what]);
+        table.add_row([metric.name, better(metric), metric.minimum_n, metric.bias, metric.what]);
     }
     output::line(&table.to_string());
+    Ok(())
 }

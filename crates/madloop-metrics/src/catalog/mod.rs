@@ -73,17 +73,20 @@ pub fn find(name: &str) -> Option<&'static Metric> {
     CATALOG.iter().find(|metric| metric.name == name)
 }
 
-/// The metric whose name is most like `name` (Jaro-Winkler; the first of several): a suggestion for a misspelt one.
-pub fn nearest(name: &str) -> &'static Metric {
-    // What other tools call them.
-    let known = match name.to_lowercase().as_str() {
+/// The metric that other tools call `name`, in any case.
+pub fn alias(name: &str) -> Option<&'static Metric> {
+    match name.to_lowercase().as_str() {
         "fid" | "fd" => find("frechet_distance"),
         "mmd" => find("mmd_rbf"),
         "w2" | "emd" | "wasserstein" => find("w2_sq"),
         "authenticity" | "authpct" => find("auth_pct"),
         _ => None,
-    };
-    if let Some(metric) = known {
+    }
+}
+
+/// The metric whose name is most like `name` (Jaro-Winkler; the first of several): a suggestion for a misspelt one.
+pub fn nearest(name: &str) -> &'static Metric {
+    if let Some(metric) = alias(name) {
         return metric;
     }
     let likeness = |metric: &Metric| strsim::jaro_winkler(metric.name, &name.to_lowercase());

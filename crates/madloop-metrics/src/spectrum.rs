@@ -104,3 +104,59 @@ pub fn covariance_eigenvalues(covariance: &[f64], d: usize) -> Result<Vec<f64>> 
     values.sort_by(|a, b| b.total_cmp(a));
     Ok(values)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// x_ij = ((7 i^2 + 3 j^2 + 5 i j) mod 11) / 2.
+    fn table(rows: usize, dim: usize) -> Features {
+        let value = |i: usize, j: usize| ((7 * i * i + 3 * j * j + 5 * i * j) % 11) as f32 / 2.0;
+        let values = (0..rows * dim).map(|at| value(at / dim, at % dim)).collect();
+        Features { rows, dim, values }
+    }
+
+    /// sklearn.covariance.ledoit_wolf of scikit-learn 1.9.1; its eigenvalues times n / (n - 1).
+    #[test]
+    fn shrinkage_is_that_of_scikit_learn() {
+        let few = spectrum(&table(4, 6)).expect("varies");
+        assert!((few.shrinkage - 0.584_525_607_708_112_5).abs() < 1e-12, "{}", few.shrinkage);
+        let expected = [
+            3.517_986_612_913_528_4,
+            2.264_779_648_627_117_2,
+            1.324_094_749_758_207_4,
+            0.978_268_551_789_272_4,
+            0.978_268_551_789_272_3,
+            0.978_268_551_789_271_1,
+        ];
+        for (value, expected) in few.eigenvalues.iter().zip(expected) {
+            assert!((value / expected - 1.0).abs() < 1e-12, "{value} {expected}");
+        }
+        let round = spectrum(&table(6, 4)).expect("varies");
+        assert_eq!(round.shrinkage, 1.0);
+        assert!(round.eigenvalues.iter().all(|value| (value / 2.047_916_666_666_666_6 - 1.0).abs() < 1e-12));
+    }
+
+    #[test]
+    fn many_rows_need_no_shrinkage_and_constant_columns_are_left_out() {
+        let (rows, dim) = (4000, 3);
+        let noise = |at: usize| ((at * 2_654_435_761) % 10_007) as f32 / 10_007.0;
+        let value = |i: usize, j: usize| [10.0 * noise(3 * i + 1), 7.0, noise(3 * i + 2)][j];
+        let values = (0..rows * dim).map(|at| value(at / dim, at % dim)).collect();
+        let found = spectrum(&Features { rows, dim, values }).expect("varies");
+        assert_eq!((found.eigenvalues.len(), found.constant), (2, 1));
+        assert!(found.shrinkage < 0.01, "{}", found.shrinkage);
+        assert!((found.eigenvalues[0] / (100.0 / 12.0) - 1.0).abs() < 0.05, "{:?}", found.eigenvalues);
+    }
+
+    #[test]
+    fn what_has_no_spectrum_says_why() {
+        let constant = Features { rows: 3, dim: 2, values: vec![1.0; 6] };
+        assert!(matches!(spectrum(&constant), Err(MetricsError::NoVariance { .. })));
+        let nan = Features { rows: 2, dim: 1, values: vec![1.0, f32::NAN] };
+        assert!(matches!(spectrum(&nan), Err(MetricsError::NonFinite { row: 1, column: 0, .. })));
+        assert!(spectrum(&Features { rows: 1, dim: 1, values: vec![1.0] }).is_err());
+        assert!(covariance_eigenvalues(&[1.0, 2.0, 2.0, 1.0], 2).is_err());
+        assert_eq!(covariance_eigenvalues(&[2.0, 0.0, 0.0, 5.0], 2).expect("a covariance"), [5.0, 2.0]);
+    }
+}

@@ -47,7 +47,8 @@ fn a_plan_answers_with_numbers_that_agree() {
     assert!(number("/budget/n_e_over_n_r") < 1.0);
     assert_eq!(json["lasting"][0]["policy"], "fully-synthetic");
     assert!(json["lasting"][0]["generations_to_half"].as_u64().is_some_and(|t| (4..=6).contains(&t)));
-    assert_eq!(json["lasting"][2]["generations_to_half"], Value::Null);
+    // a = 5000 / 5300: the fresh loop keeps (1 - a) / (1 - a lambda) = 0.23 of the variance, the best amount keeps most of it.
+    assert!(json["lasting"][2]["generations_to_half"].as_u64().is_some());
     let page = plan.write(&dir.path().join("out")).expect("written");
     let html = std::fs::read_to_string(page).expect("a page");
     assert!(html.contains("synthetic samples are safe beside 300 fresh real ones"), "{}", &html[..200]);

@@ -124,6 +124,6 @@ mod tests {
         assert!(one.contains("0.30 times") && one.contains("harms"), "{one}");
         let (header, rows) = table(&records);
         assert_eq!((header.len(), rows.len()), (rows[0].len(), 4));
-        assert_eq!(rows[0][..5], ["1", "null", "0", "10", "1.10"]);
+        assert_eq!(rows[0][..5], ["1", "1", "0", "10", "1.10"]);
     }
 }

@@ -1,6 +1,7 @@
 """A Gaussian fresh-data loop by sufficient statistics (madloop) beside plain NumPy that draws the samples.
 
     cargo build --release && python benches/peers/gaussian_loop.py [--madloop target/release/madloop]
+    OPENBLAS_NUM_THREADS=1 RAYON_NUM_THREADS=1 python benches/peers/gaussian_loop.py     # one thread each
 
 d = 100, 40 generations, a tenth of each generation fresh real data, lambda = 0.8; in every generation both take the squared
 W2 to N(0, I). Both may use all cores: NumPy through its BLAS, madloop by running loops side by side. Per loop: NumPy's

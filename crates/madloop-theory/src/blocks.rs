@@ -1,5 +1,6 @@
 //! Sufficient statistics of blocks of Gaussian rows: drawn, merged, and turned into models.
 
+use faer::prelude::*;
 use faer::{Mat, MatMut};
 use rand::Rng;
 use rand_distr::{ChiSquared, Distribution, StandardNormal};
@@ -62,10 +63,12 @@ fn merge(blocks: &[&Block], scale: f64) -> (u64, Vec<f64>, Factor) {
     let width = blocks.iter().map(|block| block.columns.ncols()).sum::<usize>() + blocks.len() - 1;
     let mut columns = Mat::<f64>::zeros(d, width);
     let (mut count, mut mean, mut filled) = (0, vec![0.0; d], 0);
+    let mut widths = Vec::new();
     for block in blocks {
         let c = block.columns.ncols();
         copy_scaled(&block.columns, scale, columns.as_mut().subcols_mut(filled, c));
         filled += c;
+        widths.push(c);
         let total = count + block.count;
         if count > 0 {
             // Chan, Golub and LeVeque's update: the two means differ by a rank-one scatter.
@@ -74,6 +77,7 @@ fn merge(blocks: &[&Block], scale: f64) -> (u64, Vec<f64>, Factor) {
                 columns[(i, filled)] = weight * (block.mean[i] - mean[i]);
             }
             filled += 1;
+            widths.push(1);
         }
         let share = block.count as f64 / total as f64;
         for (mean, value) in mean.iter_mut().zip(&block.mean) {
@@ -81,16 +85,12 @@ fn merge(blocks: &[&Block], scale: f64) -> (u64, Vec<f64>, Factor) {
         }
         count = total;
     }
-    // A lone block from a triangular factor is triangular already.
-    let triangular = blocks.len() == 1;
-    (count, mean, compress(columns, triangular))
+    (count, mean, compress(columns, &widths))
 }
 
 fn copy_scaled(from: &Mat<f64>, scale: f64, mut to: MatMut<'_, f64>) {
-    for j in 0..from.ncols() {
-        for i in 0..from.nrows() {
-            to[(i, j)] = scale * from[(i, j)];
-        }
+    for (from, to) in from.col_iter().zip(to.rb_mut().col_iter_mut()) {
+        zip!(to, from).for_each(|unzip!(to, from)| *to = scale * from);
     }
 }
 

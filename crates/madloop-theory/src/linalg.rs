@@ -21,13 +21,23 @@ const PIVOT_RATIO: f64 = 1e-4;
 pub(crate) struct Factor {
     /// `[d, r]`; lower triangular exactly when r = d.
     pub(crate) matrix: Mat<f64>,
+    /// The lower half of F F^T, where it is known to as many digits as F.
+    gram: Option<Mat<f64>>,
+    /// Whether F is diagonal.
+    is_diagonal: bool,
 }
 
 impl Factor {
     /// The factor of diag(`variances`).
     pub(crate) fn diagonal(variances: &[f64]) -> Self {
         let d = variances.len();
-        Self { matrix: Mat::from_fn(d, d, |i, j| if i == j { variances[i].sqrt() } else { 0.0 }) }
+        let matrix = Mat::from_fn(d, d, |i, j| if i == j { variances[i].sqrt() } else { 0.0 });
+        Self { is_diagonal: true, ..Self::of(matrix) }
+    }
+
+    /// F as it is.
+    pub(crate) fn of(matrix: Mat<f64>) -> Self {
+        Self { matrix, gram: None, is_diagonal: false }
     }
 
     pub(crate) fn rank(&self) -> usize {
@@ -47,6 +57,14 @@ impl Factor {
     pub(crate) fn times_lower(&self, t: MatRef<'_, f64>, scale: f64, mut out: MatMut<'_, f64>) {
         let (d, c) = (self.matrix.nrows(), t.ncols());
         let par = Par::Seq;
+        if self.is_diagonal {
+            for j in 0..c {
+                for i in j..d {
+                    out[(i, j)] = scale * self.matrix[(i, i)] * t[(i, j)];
+                }
+            }
+            return;
+        }
         if self.is_full() && c == d {
             let lower = BlockStructure::TriangularLower;
             triangular_matmul(out, lower, Accum::Replace, self.matrix.as_ref(), lower, t, lower, scale, par);
@@ -73,6 +91,9 @@ impl Factor {
 
     /// tr F F^T.
     pub(crate) fn trace(&self) -> f64 {
+        if let Some(gram) = &self.gram {
+            return (0..gram.nrows()).map(|i| gram[(i, i)]).sum();
+        }
         self.matrix.col_iter().map(|column| column.iter().map(|value| value * value).sum::<f64>()).sum()
     }
 
@@ -101,6 +122,15 @@ impl Factor {
     /// The lower half of A F F^T A, or of F^T A^2 F where that is smaller, A = diag(`roots`).
     fn gram(&self, roots: &[f64]) -> Mat<f64> {
         let (d, r) = self.matrix.shape();
+        if let Some(gram) = &self.gram {
+            let mut scaled = Mat::zeros(d, d);
+            for j in 0..d {
+                for i in j..d {
+                    scaled[(i, j)] = roots[i] * roots[j] * gram[(i, j)];
+                }
+            }
+            return scaled;
+        }
         let scaled = Mat::from_fn(d, r, |i, j| roots[i] * self.matrix[(i, j)]);
         let mut gram = Mat::zeros(d.min(r), d.min(r));
         if gram.nrows() == 0 {
@@ -116,13 +146,7 @@ impl Factor {
 
     /// tr (F F^T)^2.
     pub(crate) fn squared_trace(&self) -> f64 {
-        let (d, r) = self.matrix.shape();
-        let y = self.matrix.as_ref();
-        let (lower, full) = (BlockStructure::TriangularLower, BlockStructure::Rectangular);
-        let mut gram = Mat::zeros(d.min(r), d.min(r));
-        let (lhs, rhs) = if r < d { (y.transpose(), y) } else { (y, y.transpose()) };
-        let (ls, rs) = if r < d { (full, full) } else { (lower, BlockStructure::TriangularUpper) };
-        triangular_matmul(gram.as_mut(), lower, Accum::Replace, lhs, ls, rhs, rs, 1.0, Par::Seq);
+        let gram = self.gram(&vec![1.0; self.matrix.nrows()]);
         let mut sum = 0.0;
         for (j, column) in gram.col_iter().enumerate() {
             let below: f64 = column.iter().skip(j + 1).map(|value| value * value).sum();
@@ -132,28 +156,36 @@ impl Factor {
     }
 }
 
-/// The factor of C C^T for the columns C (`[d, c]`): C itself when c < d, else lower triangular.
-pub(crate) fn compress(columns: Mat<f64>, triangular: bool) -> Factor {
+/// The factor of C C^T for the columns C (`[d, c]`): C itself when c < d, else lower triangular. `blocks` are the widths of the
+/// parts of C in turn; one of width d is lower triangular.
+pub(crate) fn compress(columns: Mat<f64>, blocks: &[usize]) -> Factor {
     let (d, c) = columns.shape();
-    if c < d || (c == d && triangular) {
-        return Factor { matrix: columns };
+    if c < d || blocks == [d] {
+        return Factor::of(columns);
     }
-    let lower = BlockStructure::TriangularLower;
-    let full = BlockStructure::Rectangular;
+    let (lower, upper, full) =
+        (BlockStructure::TriangularLower, BlockStructure::TriangularUpper, BlockStructure::Rectangular);
     let mut gram = Mat::zeros(d, d);
-    let y = columns.as_ref();
-    triangular_matmul(gram.as_mut(), lower, Accum::Replace, y, full, y.transpose(), full, 1.0, Par::Seq);
+    let mut first = 0;
+    for &width in blocks {
+        let y = columns.as_ref().subcols(first, width);
+        let (left, right) = if width == d { (lower, upper) } else { (full, full) };
+        let how = if first == 0 { Accum::Replace } else { Accum::Add };
+        triangular_matmul(gram.as_mut(), lower, how, y, left, y.transpose(), right, 1.0, Par::Seq);
+        first += width;
+    }
+    let mut factor = gram.clone();
     let mut memory = MemBuffer::new(cholesky_in_place_scratch::<f64>(d, Par::Seq, Default::default()));
     let stack = MemStack::new(&mut memory);
-    if cholesky_in_place(gram.as_mut(), Default::default(), Par::Seq, stack, Default::default()).is_ok() {
-        let pivots = (0..d).map(|i| gram[(i, i)]);
+    if cholesky_in_place(factor.as_mut(), Default::default(), Par::Seq, stack, Default::default()).is_ok() {
+        let pivots = (0..d).map(|i| factor[(i, i)]);
         let (smallest, largest) = pivots.fold((f64::INFINITY, 0.0), |(s, l): (f64, f64), p| (s.min(p), l.max(p)));
         if smallest > PIVOT_RATIO * largest {
             // The decomposition leaves scratch above the diagonal.
             for j in 1..d {
-                gram.col_mut(j).subrows_mut(0, j).fill(0.0);
+                factor.col_mut(j).subrows_mut(0, j).fill(0.0);
             }
-            return Factor { matrix: gram };
+            return Factor { gram: Some(gram), ..Factor::of(factor) };
         }
     }
     by_qr(&columns)
@@ -175,7 +207,7 @@ fn by_qr(columns: &Mat<f64>) -> Factor {
         value if j < i || value.abs() > rounding => value,
         _ => 0.0,
     };
-    Factor { matrix: Mat::from_fn(d, d, |i, j| if j <= i { entry(i, j) } else { 0.0 }) }
+    Factor::of(Mat::from_fn(d, d, |i, j| if j <= i { entry(i, j) } else { 0.0 }))
 }
 
 /// Diagonal and subdiagonal of the tridiagonal matrix with the eigenvalues of the symmetric `a` (`[d, d]`, its lower half, which is

@@ -206,7 +206,7 @@ impl SampleCurve {
                         t[(i, j)] *= self.roots[i] / k.sqrt();
                     }
                 }
-                let factor = Factor { matrix: t };
+                let factor = Factor::of(t);
                 [factor.spread(&self.roots), factor.trace(), factor.squared_trace()]
             })
             .collect();

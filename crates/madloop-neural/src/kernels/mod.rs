@@ -1,0 +1,1 @@
+//! CPU kernels of the training hot path: slices in, slices out.

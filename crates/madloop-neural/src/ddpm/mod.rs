@@ -1,0 +1,17 @@
+//! Denoising diffusion models.
+
+mod config;
+mod generator;
+mod sampler;
+mod scale;
+mod schedule;
+#[cfg(test)]
+mod tests;
+mod trainer;
+
+pub use config::{DdpmConfig, NetworkKind};
+pub use sampler::Sampler;
+pub use schedule::NoiseSchedule;
+
+/// The family's name.
+const FAMILY: &str = "ddpm";

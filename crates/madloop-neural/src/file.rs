@@ -33,7 +33,6 @@ impl TensorFile {
         Self { kind, made_by, all: BTreeMap::new() }
     }
 
-
     /// All parameters, each as `prefix` and its path.
     pub(crate) fn put_weights(&mut self, prefix: &str, weights: &Weights) -> Result<()> {
         for (spec, values) in weights.layout().specs().iter().zip(weights.to_host()?) {

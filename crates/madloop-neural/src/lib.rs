@@ -9,6 +9,7 @@ mod backend;
 mod ddpm;
 mod error;
 mod file;
+mod fused;
 pub mod kernels;
 mod nets;
 mod ops;

@@ -1,11 +1,13 @@
 //! The tensor operations of the networks, in one place: each may be replaced by a kernel without the networks knowing.
 //!
-//! Images are `[n, h, w, c]`, as samples lie in memory; weights of convolutions are `[kh, kw, c_in, c_out]`. Here every
-//! operation is composed of the library's own, which wants channels first.
+//! Images are `[n, h, w, c]`, as samples lie in memory; weights of convolutions are `[kh, kw, c_in, c_out]`. What has no kernel
+//! in `fused/` is composed of the library's own, which wants channels first.
 
 use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions};
 use burn::tensor::{Tensor, module};
+
+use crate::fused;
 
 /// Keeps a group's variance away from 0.
 const NORM_EPS: f32 = 1e-5;
@@ -31,7 +33,7 @@ pub(crate) fn conv2d(x: Tensor<4>, weight: Tensor<4>, bias: Option<Tensor<1>>, s
 
 /// x s(x), s the logistic function.
 pub(crate) fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
-    x.clone() * sigmoid(x)
+    fused::silu(&x).unwrap_or_else(|| x.clone() * sigmoid(x))
 }
 
 /// SiLU after group normalisation (Wu and He 2018, eq. 1), `groups` dividing the channels: `[n, h, w, c]`, `[c]`, `[c]`.

@@ -73,6 +73,10 @@ pub struct DdpmConfig {
     /// Steps of the sampler; absent: T for ancestral, which always takes T, 50 for the others.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sampler_steps: Option<usize>,
+    /// Images: whether the estimate of the data in each step is held in the range of pixels, as is usual. The exact estimate E\[x | x_t\]
+    /// never leaves it, so this takes nothing from a perfect model; a trained one now and then does, and the sample with it. Guided
+    /// estimates leave it often.
+    pub clip_data: bool,
     /// Training steps from one checkpoint to the next.
     pub checkpoint_steps: u64,
 }
@@ -99,6 +103,7 @@ impl Default for DdpmConfig {
             condition_dropout: 0.1,
             sampler: Sampler::Ancestral,
             sampler_steps: None,
+            clip_data: true,
             checkpoint_steps: 500,
         }
     }
@@ -132,7 +137,7 @@ impl DdpmConfig {
         if self.network == NetworkKind::Unet {
             whole("base_channels", self.base_channels, 8, 4096)?;
             if !self.base_channels.is_multiple_of(8) {
-                let why = "it must be a multiple of 8, the groups of each normalisation".into();
+                let why = "it must be a multiple of 8, so that normalisation has even groups".into();
                 return Err(setting("base_channels", self.base_channels, why));
             }
             let listed = format!("{:?}", self.multipliers);

@@ -8,10 +8,9 @@ use madloop_core::{Blobs, ClassSchedule, Generator, Samples, SamplingBias, Seeds
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
-use super::FAMILY;
 use super::config::DdpmConfig;
-use super::sampler;
 use super::scale::Scale;
+use super::{FAMILY, estimate, sampler};
 use crate::backend::Device;
 use crate::file::{Kind, TensorFile};
 use crate::nets::{Condition, Network};
@@ -100,6 +99,7 @@ impl Ddpm {
     /// The rows as the network has them.
     fn draw_block(&self, rows: Range<u64>, guidance: f64, seeds: Seeds) -> Result<Vec<f32>> {
         let dim = self.shape.len();
+        let schedule = self.config.schedule();
         // A generator a row for all of its noise, first and later.
         let mut rngs: Vec<ChaCha8Rng> = rows.clone().map(|row| seeds.rng(Stream::SAMPLE, row)).collect();
         let mut noise = || {
@@ -113,7 +113,8 @@ impl Ddpm {
         let none = vec![None; classes.len()];
         let estimate = |x: &Tensor<2>, time: f64, classes: &[Option<u32>]| {
             let times = vec![time; classes.len()];
-            self.network.forward(&self.weights, x.clone(), &Condition { times: &times, classes })
+            let condition = Condition { times: &times, classes };
+            estimate::noise(&self.network, &schedule, &self.weights, x.clone(), &condition)
         };
         let mut predict = |x: &Tensor<2>, time: f64| {
             let conditional = estimate(x, time, &classes);
@@ -122,9 +123,11 @@ impl Ddpm {
                 false => conditional * (1.0 + guidance) - estimate(x, time, &none) * guidance,
             })
         };
-        let steps = sampler::steps(self.config.sampler, self.config.sampler_steps(), &self.config.schedule());
+        let steps = sampler::steps(self.config.sampler, self.config.sampler_steps(), &schedule);
         let first = noise();
-        to_host(sampler::run(&steps, first, &mut predict, &mut noise)?, "samples")
+        // Pixels reach the network in [-1, 1].
+        let limit = (self.config.clip_data && self.shape.is_image()).then_some(1.0);
+        to_host(sampler::run(&steps, limit, first, &mut predict, &mut noise)?, "samples")
     }
 
     fn write(&self, blobs: &mut dyn Blobs) -> Result<()> {

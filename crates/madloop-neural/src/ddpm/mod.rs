@@ -1,6 +1,7 @@
 //! Denoising diffusion models.
 
 mod config;
+mod estimate;
 mod generator;
 mod sampler;
 mod scale;

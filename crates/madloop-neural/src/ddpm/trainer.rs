@@ -8,11 +8,11 @@ use rand::RngExt;
 use rayon::prelude::*;
 use serde_json::json;
 
-use super::FAMILY;
 use super::config::DdpmConfig;
 use super::generator::Ddpm;
 use super::scale::Scale;
 use super::schedule::Schedule;
+use super::{FAMILY, estimate};
 use crate::backend::Device;
 use crate::nets::{Condition, Network};
 use crate::params::{Weights, matrix};
@@ -157,7 +157,7 @@ impl Objective for NoisePrediction<'_> {
         let classes: Vec<Option<u32>> = batch.labels.iter().zip(&drawn).map(kept).collect();
         let condition = Condition { times: &times, classes: &classes };
         let on_device = |values| matrix(values, dim, self.device.inner());
-        let estimate = self.network.forward(weights, on_device(values), &condition);
+        let estimate = estimate::noise(self.network, &self.schedule, weights, on_device(values), &condition);
         ops::squared_error(estimate, on_device(noise))
     }
 }

@@ -73,25 +73,29 @@ impl Conv {
     }
 }
 
-/// Group normalisation and SiLU.
+/// Group normalisation and SiLU; channels are a multiple of 8.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Norm {
     gain: Handle,
     bias: Handle,
+    groups: usize,
 }
 
 impl Norm {
-    /// Groups of every normalisation; channels are multiples of it.
-    pub(crate) const GROUPS: usize = 8;
+    /// At least 4 channels a group: the mean of a group is lost, and with it what an embedding adds to all of them.
+    fn groups(channels: usize) -> usize {
+        (channels / 4).min(8)
+    }
 
     pub(crate) fn new(mut declare: Declare<'_>, channels: usize) -> Self {
         Self {
             gain: declare.param("gain", &[channels], Init::Ones),
             bias: declare.param("bias", &[channels], Init::Zeros),
+            groups: Self::groups(channels),
         }
     }
 
     pub(crate) fn forward(self, weights: &Weights, x: Tensor<4>) -> Tensor<4> {
-        ops::group_norm_silu(x, weights.get(self.gain), weights.get(self.bias), Self::GROUPS)
+        ops::group_norm_silu(x, weights.get(self.gain), weights.get(self.bias), self.groups)
     }
 }

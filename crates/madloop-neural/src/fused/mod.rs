@@ -1,0 +1,153 @@
+//! Operations with kernels of our own on the CPU, forward and backward, as extensions of the tensor library.
+//!
+//! An operation is: a pair of functions on slices; a method of [`Kernels`] for each, which takes tensors apart and puts them
+//! together; a method of [`FusedOps`], which the library routes to the backend of its tensors, and whose `Autodiff`
+//! implementation records the backward pass; and a function on [`Tensor`]s for the networks, which composes the library's own
+//! operations on every other device.
+
+mod adam;
+mod silu;
+
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::tensor::{Device, Tensor, TensorData};
+
+pub(crate) use adam::Update;
+
+/// x s(x), s the logistic function; `None` on a device without the kernel.
+pub(crate) fn silu<const D: usize>(x: &Tensor<D>) -> Option<Tensor<D>> {
+    on_cpu(x).then(|| Tensor::from_dispatch(<Dispatch as FusedOps>::fused_silu(x.clone().into_dispatch())))
+}
+
+/// One step of Adam in place, on the CPU: weights, first and second moment, average (`[n]` each), by a gradient. On other devices the
+/// tensors come back as they were.
+pub(crate) fn adam(by: Update, state: [Tensor<1>; 4], gradient: &Tensor<1>) -> Result<[Tensor<1>; 4], [Tensor<1>; 4]> {
+    let Some(gradient) = primitive(gradient.clone()) else { return Err(state) };
+    let [weights, first, second, average] = state.map(|tensor| primitive(tensor).unwrap_or_else(|| gradient.clone()));
+    let mut all = [weights, first, second, average];
+    let [weights, first, second, average] = &mut all;
+    adam::update(
+        by,
+        adam::Slices {
+            weights: weights.storage_mut(),
+            first: first.storage_mut(),
+            second: second.storage_mut(),
+            average: average.storage_mut(),
+            gradient: values(&gradient),
+        },
+    );
+    Ok(all.map(Tensor::from_primitive::<Flex>))
+}
+
+/// A tensor's own values on the CPU, in order and without others beside them.
+fn primitive(tensor: Tensor<1>) -> Option<FlexTensor> {
+    let flex = tensor.try_into_primitive::<Flex>().ok()?;
+    // A copy only where the tensor is a view: otherwise the buffer stays the only one.
+    Some(whole(&flex))
+}
+
+/// The extension panics on other devices than those that it names, so this is asked before.
+fn on_cpu<const D: usize>(x: &Tensor<D>) -> bool {
+    x.device() == Device::flex()
+}
+
+/// The kernels of a backend.
+pub(crate) trait Kernels: Backend {
+    fn silu(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn silu_backward(x: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+impl Kernels for Flex {
+    fn silu(x: FlexTensor) -> FlexTensor {
+        map(&x, silu::forward)
+    }
+
+    fn silu_backward(x: FlexTensor, gradient: FlexTensor) -> FlexTensor {
+        let gradient = whole(&gradient);
+        map(&x, |x, out| silu::backward(x, values(&gradient), out))
+    }
+}
+
+/// Operations that the networks call, on any backend that has [`Kernels`], recorded for the backward pass where asked.
+#[backend_extension(Flex, Autodiff)]
+pub(crate) trait FusedOps: Backend {
+    fn fused_silu(x: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+impl FusedOps for Flex {
+    fn fused_silu(x: FlexTensor) -> FlexTensor {
+        <Self as Kernels>::silu(x)
+    }
+}
+
+impl<B: Kernels, C: CheckpointStrategy> FusedOps for Autodiff<B, C> {
+    fn fused_silu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct Silu;
+
+        impl<B: Kernels> Backward<B, 1> for Silu {
+            type State = FloatTensor<B>;
+
+            fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
+                let x = ops.state;
+                unary::<B, _>(ops.parents, ops.node, gradients, |gradient| B::silu_backward(x, gradient));
+            }
+        }
+
+        let (x, guard) = x.into_parts();
+        match Silu.prepare::<C>([guard]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(x.clone(), B::silu(x)),
+            OpsKind::UnTracked(prep) => prep.finish(B::silu(x)),
+        }
+    }
+}
+
+/// A tensor whose values lie in order, copied where they do not.
+fn whole(x: &FlexTensor) -> FlexTensor {
+    x.to_contiguous()
+}
+
+/// Values of a [`whole`] tensor; empty for another type than f32, which the networks never use.
+fn values(x: &FlexTensor) -> &[f32] {
+    x.as_slice().unwrap_or(&[])
+}
+
+/// A tensor of the shape of x, written by a kernel.
+fn map(x: &FlexTensor, kernel: impl FnOnce(&[f32], &mut [f32])) -> FlexTensor {
+    let x = whole(x);
+    let mut out = vec![0.0_f32; values(&x).len()];
+    kernel(values(&x), &mut out);
+    FlexTensor::from_data(TensorData::new(out, x.shape()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::activation::sigmoid;
+
+    #[test]
+    fn the_extension_is_the_composed_operation_in_value_and_gradient() {
+        let values: Vec<f32> = (0..10_000).map(|at| (at as f32 * 0.7).sin() * 20.0).collect();
+        // Transposed, so that the values do not lie in order.
+        let x = Tensor::<2>::from_data(TensorData::new(values, [100, 100]), &Device::flex()).transpose();
+        let run = |apply: &dyn Fn(Tensor<2>) -> Tensor<2>| {
+            let x = x.clone().autodiff().require_grad();
+            let y = apply(x.clone());
+            let gradients = (y.clone() * x.clone()).sum().backward();
+            let gradient = x.grad(&gradients).expect("x is a leaf");
+            [y.without_autodiff(), gradient].map(|t| t.into_data().iter::<f64>().collect::<Vec<_>>())
+        };
+        let ours = run(&|x| silu(&x).expect("on the CPU"));
+        let theirs = run(&|x| x.clone() * sigmoid(x));
+        for (ours, theirs) in ours.iter().flatten().zip(theirs.iter().flatten()) {
+            assert!((ours - theirs).abs() <= 1e-5 * theirs.abs().max(1.0), "{ours} for {theirs}");
+        }
+        let plain = silu(&x).expect("on the CPU").into_data().iter::<f64>().collect::<Vec<_>>();
+        assert_eq!(plain, ours[0]);
+    }
+}

@@ -217,14 +217,14 @@ impl Block {
 impl Attention {
     fn new(mut declare: Declare<'_>, channels: usize) -> Self {
         let norm = Norm::new(declare.at("norm"), channels);
-        let mut linear = |name, init| Linear::new(declare.at(name), channels, channels, init);
         let init = Init::xavier(channels, channels);
         Self {
             norm,
-            query: linear("query", init),
-            key: linear("key", init),
-            value: linear("value", init),
-            output: linear("output", Init::Zeros),
+            query: Linear::new(declare.at("query"), channels, channels, init),
+            // A shift of all keys cancels in the softmax.
+            key: Linear::without_bias(declare.at("key"), channels, channels, init),
+            value: Linear::new(declare.at("value"), channels, channels, init),
+            output: Linear::new(declare.at("output"), channels, channels, Init::Zeros),
         }
     }
 

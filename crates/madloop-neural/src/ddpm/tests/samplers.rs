@@ -253,7 +253,7 @@ fn samplers_keep_the_law_as_documented() {
     };
     near(moments(NoiseSchedule::Linear, 500, Sampler::Ancestral, 500, 0.0), 1.0, 1.006);
     near(moments(NoiseSchedule::Cosine, 500, Sampler::DpmSolver, 40, 0.0), 0.9988, 1.009);
-    near(moments(NoiseSchedule::Linear, 500, Sampler::Ddim, 50, 0.0), 1.0, 0.93);
+    near(moments(NoiseSchedule::Linear, 500, Sampler::Ddim, 50, 0.0), 0.9971, 0.892);
     // Guidance with w = 1 does not draw from p(x | c)^2 / p(x), whose mean is 1.143 and whose variance 4/7 of p(x | c)'s.
     near(moments(NoiseSchedule::Linear, 500, Sampler::Ancestral, 500, 1.0), 1.2507, 0.441);
 }

@@ -212,7 +212,9 @@ impl DdpmConfig {
                     blocks: self.blocks,
                     attention: self.attention,
                 };
-                Ok(Network::declare(|declare| Network::Unet(Unet::new(declare.all(), size, &settings, n_classes))))
+                Ok(Network::declare(|declare| {
+                    Network::Unet(Box::new(Unet::new(declare.all(), size, &settings, n_classes)))
+                }))
             }
         }
     }

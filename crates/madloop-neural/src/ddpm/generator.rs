@@ -67,13 +67,18 @@ impl Ddpm {
         Ok((1.0 - lambda) / lambda)
     }
 
+    /// Rows that are drawn together; a GPU wants more.
+    fn block(&self) -> usize {
+        self.network.block() * if self.device.is_cpu() { 1 } else { 8 }
+    }
+
     fn draw(&self, rows: Range<u64>, lambda: SamplingBias, seeds: Seeds) -> Result<Samples> {
         let guidance = self.guidance(lambda)?;
         let dim = self.shape.len();
         let mut values = Vec::with_capacity((rows.end - rows.start) as usize * dim);
         // Blocks begin at multiples of their length and are always whole, so that a row meets the same arithmetic whichever
         // rows are asked for: the library's products may round differently for other numbers of rows.
-        let block = self.network.block() as u64;
+        let block = self.block() as u64;
         for at in rows.start / block..rows.end.div_ceil(block) {
             let (start, end) = (at * block, (at + 1) * block);
             let drawn = self.draw_block(start..end, guidance, seeds)?;

@@ -17,6 +17,8 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::{Error, Result};
+
 pub(crate) use adam::Update;
 
 /// x s(x), s the logistic function; `None` on a device without the kernel.
@@ -24,35 +26,30 @@ pub(crate) fn silu<const D: usize>(x: &Tensor<D>) -> Option<Tensor<D>> {
     on_cpu(x).then(|| Tensor::from_dispatch(<Dispatch as FusedOps>::fused_silu(x.clone().into_dispatch())))
 }
 
-/// One step of Adam in place, on the CPU: weights, first and second moment, average (`[n]` each), by a gradient. On other devices the
-/// tensors come back as they were.
-pub(crate) fn adam(by: Update, state: [Tensor<1>; 4], gradient: &Tensor<1>) -> Result<[Tensor<1>; 4], [Tensor<1>; 4]> {
-    let Some(gradient) = primitive(gradient.clone()) else { return Err(state) };
-    let [weights, first, second, average] = state.map(|tensor| primitive(tensor).unwrap_or_else(|| gradient.clone()));
-    let mut all = [weights, first, second, average];
-    let [weights, first, second, average] = &mut all;
+/// One step of Adam in place: weights, first and second moment, average, and the gradient, `[n]` each, all on the CPU.
+pub(crate) fn adam(by: Update, state: [Tensor<1>; 4], gradient: Tensor<1>) -> Result<[Tensor<1>; 4]> {
+    // The library hands a buffer over without a copy where nobody else has it.
+    let [mut weights, mut first, mut second, mut average] = state.map(Tensor::into_data);
+    let gradient = gradient.into_data();
     adam::update(
         by,
         adam::Slices {
-            weights: weights.storage_mut(),
-            first: first.storage_mut(),
-            second: second.storage_mut(),
-            average: average.storage_mut(),
-            gradient: values(&gradient),
+            weights: weights.as_mut_slice().map_err(unreadable)?,
+            first: first.as_mut_slice().map_err(unreadable)?,
+            second: second.as_mut_slice().map_err(unreadable)?,
+            average: average.as_mut_slice().map_err(unreadable)?,
+            gradient: gradient.as_slice().map_err(unreadable)?,
         },
     );
-    Ok(all.map(Tensor::from_primitive::<Flex>))
+    Ok([weights, first, second, average].map(|data| Tensor::from_data(data, &Device::flex())))
 }
 
-/// A tensor's own values on the CPU, in order and without others beside them.
-fn primitive(tensor: Tensor<1>) -> Option<FlexTensor> {
-    let flex = tensor.try_into_primitive::<Flex>().ok()?;
-    // A copy only where the tensor is a view: otherwise the buffer stays the only one.
-    Some(whole(&flex))
+fn unreadable(error: impl std::fmt::Debug) -> Error {
+    Error::Device { what: "the optimiser's state", why: format!("{error:?}") }
 }
 
 /// The extension panics on other devices than those that it names, so this is asked before.
-fn on_cpu<const D: usize>(x: &Tensor<D>) -> bool {
+pub(crate) fn on_cpu<const D: usize>(x: &Tensor<D>) -> bool {
     x.device() == Device::flex()
 }
 

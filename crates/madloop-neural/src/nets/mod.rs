@@ -16,7 +16,7 @@ use crate::params::{Declare, Layout, Weights};
 /// A network that maps x `[n, d]` (images as height, width, channel) to `[n, d]`.
 pub(crate) enum Network {
     Mlp(Mlp),
-    Unet(Unet),
+    Unet(Box<Unet>),
 }
 
 impl Network {

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::State;
+use crate::Result;
 use crate::fused::{self, Update};
 
 /// How the learning rate goes over training.
@@ -41,7 +42,7 @@ const EPS: f64 = 1e-8;
 
 impl Adam {
     /// Takes the state one step on; `norm` is the gradient's.
-    pub(crate) fn step(&self, state: &mut State, gradients: Vec<Tensor<1>>, norm: f64, steps: u64) {
+    pub(crate) fn step(&self, state: &mut State, gradients: Vec<Tensor<1>>, norm: f64, steps: u64) -> Result<()> {
         let before = state.losses.len() as f64;
         let now = before + 1.0;
         let rate = match self.decay {
@@ -66,12 +67,14 @@ impl Adam {
         let moments = take(&mut state.first.values).into_iter().zip(take(&mut state.second.values));
         let averages = take(&mut state.average.values);
         for (((w, g), (m, v)), e) in all.zip(moments).zip(averages) {
-            let [w, m, v, e] = fused::adam(by, [w, m, v, e], &g).unwrap_or_else(|state| composed(by, state, g));
+            let old = [w, m, v, e];
+            let [w, m, v, e] = if fused::on_cpu(&g) { fused::adam(by, old, g)? } else { composed(by, old, g) };
             state.weights.values.push(w);
             state.first.values.push(m);
             state.second.values.push(v);
             state.average.values.push(e);
         }
+        Ok(())
     }
 }
 
@@ -99,7 +102,7 @@ mod tests {
         let tensor = |at: usize| flat(all[at].iter().map(|&v: &f64| v as f32).collect(), device.inner());
         let by = Update { scale: 0.5, beta: [0.9, 0.999], rate: 0.01, root: 1.7, eps: 1e-8, keep: 0.97 };
         let state = || [tensor(0), tensor(1), tensor(2), tensor(3)];
-        let fused = fused::adam(by, state(), &tensor(4)).expect("on the CPU");
+        let fused = fused::adam(by, state(), tensor(4)).expect("on the CPU");
         let composed = composed(by, state(), tensor(4));
         let host = |state: [Tensor<1>; 4]| state.map(|value| to_host(value, "state").expect("on the CPU"));
         for state in [host(fused), host(composed)] {

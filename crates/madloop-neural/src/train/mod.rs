@@ -106,7 +106,7 @@ fn train_step(objective: &dyn Objective, state: &mut State, batch: &Batch, plan:
     let sum = |values: &[f32]| values.iter().map(|&value| f64::from(value)).sum::<f64>();
     let (loss, norm) = (sum(&host[..rows]) / rows as f64, sum(&host[rows..]).sqrt());
     if loss.is_finite() && norm.is_finite() {
-        plan.adam.step(state, gradients, norm, plan.steps);
+        plan.adam.step(state, gradients, norm, plan.steps)?;
     }
     Ok((loss, norm))
 }

@@ -45,18 +45,32 @@ impl Device {
             let ones = Tensor::<1>::from_data(TensorData::new(vec![1.0_f32; 4], [4]), &self.inner);
             ones.sum().try_into_scalar::<f32>().map_err(|error| error.to_string())
         };
-        // The GPU runtimes panic when there is no device.
-        let why = match catch_unwind(AssertUnwindSafe(sum)) {
+        let why = match caught(sum) {
             Ok(Ok(4.0)) => return Ok(()),
             Ok(Ok(other)) => format!("1 + 1 + 1 + 1 came out as {other}"),
-            Ok(Err(why)) => why,
-            Err(panic) => match panic.downcast::<String>() {
-                Ok(why) => *why,
-                Err(panic) => panic.downcast_ref::<&str>().map_or("no reason given".into(), |why| (*why).to_owned()),
-            },
+            Ok(Err(why)) | Err(why) => why,
         };
         Err(Error::DeviceUnusable { device: self.name.clone(), why })
     }
+}
+
+impl Device {
+    /// Does `work`, and makes an error of a panic of a GPU's runtime, such as that its memory is full. On the CPU a panic is a
+    /// fault of ours and stays one.
+    pub(crate) fn guard<T>(&self, what: &'static str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        if self.is_cpu() {
+            return work();
+        }
+        caught(work).unwrap_or_else(|why| Err(Error::Device { what, why }))
+    }
+}
+
+/// The result of `work`, or the words of its panic.
+fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| match panic.downcast::<String>() {
+        Ok(why) => *why,
+        Err(panic) => panic.downcast_ref::<&str>().map_or("no reason given".into(), |why| (*why).to_owned()),
+    })
 }
 
 impl Default for Device {
@@ -168,6 +182,13 @@ mod tests {
             let error = unknown.parse::<Device>().expect_err(unknown).to_string();
             assert!(error.contains(&format!("{unknown:?}")) && error.contains("vulkan[:I]"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_failing_gpu_is_an_error() {
+        let gpu = Device { name: "vulkan".into(), inner: Inner::flex() };
+        let error = gpu.guard::<()>("training", || panic!("out of memory")).expect_err("it panics").to_string();
+        assert!(error.contains("training failed") && error.contains("out of memory") && error.contains("model.batch"));
     }
 
     #[test]

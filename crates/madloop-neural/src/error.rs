@@ -74,10 +74,10 @@ pub enum Error {
         /// What to do.
         remedy: &'static str,
     },
-    /// The tensor library could not hand out values.
-    #[error("reading {what} from the device failed: {why}; lower model.batch if its memory is full")]
+    /// The device failed in the middle of something.
+    #[error("{what} failed on the device: {why}; lower model.batch if its memory is full, or use the device cpu")]
     Device {
-        /// What was read.
+        /// What was done.
         what: &'static str,
         /// What the library said.
         why: String,

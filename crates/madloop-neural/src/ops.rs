@@ -145,6 +145,26 @@ mod tests {
         }
     }
 
+    /// What resuming rests on, and what the library does not promise: products, and sums along a dimension, are split among threads
+    /// by output, never along the sum.
+    #[test]
+    fn the_librarys_sums_do_not_depend_on_threads() {
+        for [m, k, n] in [[64, 576, 64], [257, 1025, 130], [8, 40_000, 70], [3000, 33, 65]] {
+            let (a, b) = (tensor([m, k], |at| (at as f64 * 0.71).sin()), tensor([k, n], |at| (at as f64 * 1.3).cos()));
+            let run = |threads| {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+                pool.install(|| {
+                    let product = a.clone().matmul(b.clone());
+                    [host(product), host(a.clone().sum_dim(1)), host(a.clone().sum_dim(0))]
+                })
+            };
+            let one = run(1);
+            for threads in [2, 3, 5] {
+                assert!(run(threads) == one, "{m} x {k} x {n} on {threads} threads");
+            }
+        }
+    }
+
     #[test]
     fn upsampling_repeats_pixels() {
         let y = host(upsample(tensor([1, 1, 2, 2], |at| at as f64)));

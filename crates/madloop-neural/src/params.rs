@@ -158,7 +158,7 @@ impl Weights {
 
     /// Values in host memory, in the layout's order.
     pub(crate) fn to_host(&self) -> Result<Vec<Vec<f32>>> {
-        self.values.iter().map(|value| to_host(value.clone(), "parameters")).collect()
+        self.values.iter().map(|value| to_host(value.clone(), "reading parameters")).collect()
     }
 
     pub(crate) fn layout(&self) -> &Arc<Layout> {

@@ -81,7 +81,7 @@ impl Ddpm {
         let block = self.block() as u64;
         for at in rows.start / block..rows.end.div_ceil(block) {
             let (start, end) = (at * block, (at + 1) * block);
-            let drawn = self.draw_block(start..end, guidance, seeds)?;
+            let drawn = self.device.guard("sampling", || self.draw_block(start..end, guidance, seeds))?;
             let (from, to) = (rows.start.max(start) - start, rows.end.min(end) - start);
             values.extend_from_slice(&drawn[from as usize * dim..to as usize * dim]);
         }
@@ -132,7 +132,7 @@ impl Ddpm {
         let first = noise();
         // Pixels reach the network in [-1, 1].
         let limit = (self.config.clip_data && self.shape.is_image()).then_some(1.0);
-        to_host(sampler::run(&steps, limit, first, &mut predict, &mut noise)?, "samples")
+        to_host(sampler::run(&steps, limit, first, &mut predict, &mut noise)?, "reading samples")
     }
 
     fn write(&self, blobs: &mut dyn Blobs) -> Result<()> {

@@ -80,7 +80,8 @@ impl DdpmTrainer {
         }
         let checkpoint_steps = self.config.checkpoint_steps;
         let plan = Plan { steps, batch: self.config.batch, adam: self.config.adam(), checkpoint_steps, identity };
-        Ok(match fit(&objective, &layout, mix, &plan, context, self.device.inner())? {
+        let train = || fit(&objective, &layout, mix, &plan, context, self.device.inner());
+        Ok(match self.device.guard("training", train)? {
             Fit::Ended(why) => Trained::Ended(why),
             Fit::Done(fitted) => {
                 let scale = objective.scale;

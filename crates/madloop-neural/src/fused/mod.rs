@@ -45,7 +45,7 @@ pub(crate) fn adam(by: Update, state: [Tensor<1>; 4], gradient: Tensor<1>) -> Re
 }
 
 fn unreadable(error: impl std::fmt::Debug) -> Error {
-    Error::Device { what: "the optimiser's state", why: format!("{error:?}") }
+    Error::Device { what: "reading the optimiser's state", why: format!("{error:?}") }
 }
 
 /// The extension panics on other devices than those that it names, so this is asked before.

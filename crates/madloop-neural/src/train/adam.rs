@@ -104,7 +104,7 @@ mod tests {
         let state = || [tensor(0), tensor(1), tensor(2), tensor(3)];
         let fused = fused::adam(by, state(), tensor(4)).expect("on the CPU");
         let composed = composed(by, state(), tensor(4));
-        let host = |state: [Tensor<1>; 4]| state.map(|value| to_host(value, "state").expect("on the CPU"));
+        let host = |state: [Tensor<1>; 4]| state.map(|value| to_host(value, "reading state").expect("on the CPU"));
         for state in [host(fused), host(composed)] {
             for at in 0..50_000 {
                 let [w, m, v, e, g] = [0, 1, 2, 3, 4].map(|part| all[part][at]);

@@ -102,7 +102,7 @@ fn train_step(objective: &dyn Objective, state: &mut State, batch: &Batch, plan:
     let mut parts = vec![losses.without_autodiff()];
     parts.extend(gradients.iter().map(sum_of_squares));
     let rows = parts[0].dims()[0];
-    let host = to_host(Tensor::cat(parts, 0), "the loss")?;
+    let host = to_host(Tensor::cat(parts, 0), "reading the loss")?;
     let sum = |values: &[f32]| values.iter().map(|&value| f64::from(value)).sum::<f64>();
     let (loss, norm) = (sum(&host[..rows]) / rows as f64, sum(&host[rows..]).sqrt());
     if loss.is_finite() && norm.is_finite() {

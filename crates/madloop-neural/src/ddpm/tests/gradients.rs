@@ -39,7 +39,7 @@ impl Problem {
 
     /// The mean loss, summed in double precision.
     fn value(&self, weights: &Weights) -> f64 {
-        let output = to_host(self.output(weights), "output").expect("on the CPU");
+        let output = to_host(self.output(weights), "reading output").expect("on the CPU");
         let square = |(y, target): (&f32, &f32)| (f64::from(*y) - f64::from(*target)).powi(2);
         output.iter().zip(&self.target).map(square).sum::<f64>() / output.len() as f64
     }
@@ -61,7 +61,7 @@ fn check(config: &DdpmConfig, shape: Shape) {
     let gradients = tracked.gradients(&mut gradients);
 
     for (at, spec) in layout.specs().iter().enumerate() {
-        let gradient = to_host(gradients[at].clone(), "gradient").expect("on the CPU");
+        let gradient = to_host(gradients[at].clone(), "reading gradient").expect("on the CPU");
         let unit = |values: &[f32]| {
             let norm = values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
             assert!(norm > 1e-7, "{} has no gradient", spec.path);

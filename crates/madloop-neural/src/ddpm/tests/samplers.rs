@@ -70,12 +70,17 @@ impl Case {
         };
         let first = noise();
         let mut predict = |x: &burn::tensor::Tensor<2>, time: f64| {
-            let at = to_host(x.clone(), "x")?;
+            let at = to_host(x.clone(), "reading x")?;
             let eps = at.into_iter().map(|at| self.estimate(time, f64::from(at)) as f32).collect();
             Ok::<_, crate::Error>(matrix(eps, 1, device.inner()))
         };
         let samples = sampler::run(&steps, self.limit, first, &mut predict, &mut noise).expect("on the CPU");
-        moments(to_host(samples, "samples").expect("on the CPU").into_iter().map(|v| (1.0 / ROWS as f64, f64::from(v))))
+        moments(
+            to_host(samples, "reading samples")
+                .expect("on the CPU")
+                .into_iter()
+                .map(|v| (1.0 / ROWS as f64, f64::from(v))),
+        )
     }
 
     /// The same of the law that the recursion leads to.

@@ -7,10 +7,7 @@ use burn::tensor::activation::{sigmoid, softmax};
 use burn::tensor::ops::{ConvOptions, InterpolateMode, InterpolateOptions};
 use burn::tensor::{Tensor, module};
 
-use crate::fused;
-
-/// Keeps a group's variance away from 0.
-const NORM_EPS: f32 = 1e-5;
+use crate::fused::{self, NORM_EPS};
 
 /// x W + b: `[n, i]`, `[i, o]`, `[o]` -> `[n, o]`.
 pub(crate) fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
@@ -38,6 +35,10 @@ pub(crate) fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
 
 /// SiLU after group normalisation (Wu and He 2018, eq. 1), `groups` dividing the channels: `[n, h, w, c]`, `[c]`, `[c]`.
 pub(crate) fn group_norm_silu(x: Tensor<4>, gain: Tensor<1>, bias: Tensor<1>, groups: usize) -> Tensor<4> {
+    fused::group_norm_silu(&x, &gain, &bias, groups).unwrap_or_else(|| composed_norm(x, gain, bias, groups))
+}
+
+fn composed_norm(x: Tensor<4>, gain: Tensor<1>, bias: Tensor<1>, groups: usize) -> Tensor<4> {
     let [n, h, w, c] = x.dims();
     let grouped = x.reshape([n, h * w, groups, c / groups]);
     let mean = |x: Tensor<4>| x.mean_dim(3).mean_dim(1); // [n, 1, groups, 1]
@@ -131,6 +132,17 @@ mod tests {
         let x = tensor([2, h, w, c], |at| (at as f64 * 1.7).sin() + 0.3 * (at % c) as f64);
         let (gain, bias) = (tensor([c], |at| 1.0 + 0.1 * at as f64), tensor([c], |at| 0.2 * at as f64 - 0.3));
         let y = host(group_norm_silu(x.clone(), gain.clone(), bias.clone(), groups));
+        let gradients = |apply: &dyn Fn(Tensor<4>, Tensor<1>, Tensor<1>, usize) -> Tensor<4>| {
+            let (x, gain, bias) = (x.clone().autodiff(), gain.clone().autodiff(), bias.clone().autodiff());
+            let (x, gain, bias) = (x.require_grad(), gain.require_grad(), bias.require_grad());
+            let y = apply(x.clone(), gain.clone(), bias.clone(), groups);
+            let all = (y.clone() * y).sum().backward();
+            let of = |tensor: &Tensor<1>| host(tensor.grad(&all).expect("a leaf"));
+            [host(x.grad(&all).expect("a leaf")), of(&gain), of(&bias)]
+        };
+        for (ours, theirs) in gradients(&group_norm_silu).iter().zip(&gradients(&composed_norm)) {
+            assert!(ours.iter().zip(theirs).all(|(a, b)| (a - b).abs() < 1e-4), "{ours:?} for {theirs:?}");
+        }
         let (x, gain, bias) = (host(x), host(gain), host(bias));
         for (at, y) in y.iter().enumerate() {
             let (image, channel) = (at / (h * w * c), at % c);

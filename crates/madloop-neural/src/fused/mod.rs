@@ -6,6 +6,7 @@
 //! operations on every other device.
 
 mod adam;
+mod norm;
 mod silu;
 
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
@@ -20,10 +21,20 @@ use burn::tensor::{Device, Tensor, TensorData};
 use crate::{Error, Result};
 
 pub(crate) use adam::Update;
+pub(crate) use norm::EPS as NORM_EPS;
 
 /// x s(x), s the logistic function; `None` on a device without the kernel.
 pub(crate) fn silu<const D: usize>(x: &Tensor<D>) -> Option<Tensor<D>> {
     on_cpu(x).then(|| Tensor::from_dispatch(<Dispatch as FusedOps>::fused_silu(x.clone().into_dispatch())))
+}
+
+/// SiLU after group normalisation: `[n, h, w, c]`, `[c]`, `[c]`; `None` on a device without the kernel.
+pub(crate) fn group_norm_silu(x: &Tensor<4>, gain: &Tensor<1>, bias: &Tensor<1>, groups: usize) -> Option<Tensor<4>> {
+    let apply = || {
+        let [x, gain, bias] = [x.clone().into_dispatch(), gain.clone().into_dispatch(), bias.clone().into_dispatch()];
+        Tensor::from_dispatch(<Dispatch as FusedOps>::fused_group_norm_silu(x, gain, bias, groups))
+    };
+    on_cpu(x).then(apply)
 }
 
 /// One step of Adam in place: weights, first and second moment, average, and the gradient, `[n]` each, all on the CPU.
@@ -57,6 +68,13 @@ pub(crate) fn on_cpu<const D: usize>(x: &Tensor<D>) -> bool {
 pub(crate) trait Kernels: Backend {
     fn silu(x: FloatTensor<Self>) -> FloatTensor<Self>;
     fn silu_backward(x: FloatTensor<Self>, gradient: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn group_norm_silu(inputs: [FloatTensor<Self>; 3], groups: usize) -> FloatTensor<Self>;
+    /// Gradients of the three inputs.
+    fn group_norm_silu_backward(
+        inputs: [FloatTensor<Self>; 3],
+        groups: usize,
+        gradient: FloatTensor<Self>,
+    ) -> [FloatTensor<Self>; 3];
 }
 
 impl Kernels for Flex {
@@ -68,17 +86,47 @@ impl Kernels for Flex {
         let gradient = whole(&gradient);
         map(&x, |x, out| silu::backward(x, values(&gradient), out))
     }
+
+    fn group_norm_silu(inputs: [FlexTensor; 3], groups: usize) -> FlexTensor {
+        let size = image_size(&inputs[0], groups);
+        let [x, gain, bias] = inputs.map(|input| whole(&input));
+        map(&x, |x, y| norm::forward(size, x, values(&gain), values(&bias), y))
+    }
+
+    fn group_norm_silu_backward(inputs: [FlexTensor; 3], groups: usize, gradient: FlexTensor) -> [FlexTensor; 3] {
+        let size = image_size(&inputs[0], groups);
+        let shapes = inputs.each_ref().map(TensorMetadata::shape);
+        let [x, gain, bias] = inputs.map(|input| whole(&input));
+        let gradient = whole(&gradient);
+        let all = norm::backward(size, values(&x), values(&gain), values(&bias), values(&gradient));
+        let mut shapes = shapes.into_iter();
+        all.map(|values| {
+            let length = values.len();
+            let shape = shapes.next().unwrap_or_else(|| [length].into());
+            FlexTensor::from_data(TensorData::new(values, shape))
+        })
+    }
 }
 
 /// Operations that the networks call, on any backend that has [`Kernels`], recorded for the backward pass where asked.
 #[backend_extension(Flex, Autodiff)]
 pub(crate) trait FusedOps: Backend {
     fn fused_silu(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn fused_group_norm_silu(
+        x: FloatTensor<Self>,
+        gain: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        groups: usize,
+    ) -> FloatTensor<Self>;
 }
 
 impl FusedOps for Flex {
     fn fused_silu(x: FlexTensor) -> FlexTensor {
         <Self as Kernels>::silu(x)
+    }
+
+    fn fused_group_norm_silu(x: FlexTensor, gain: FlexTensor, bias: FlexTensor, groups: usize) -> FlexTensor {
+        <Self as Kernels>::group_norm_silu([x, gain, bias], groups)
     }
 }
 
@@ -102,6 +150,48 @@ impl<B: Kernels, C: CheckpointStrategy> FusedOps for Autodiff<B, C> {
             OpsKind::UnTracked(prep) => prep.finish(B::silu(x)),
         }
     }
+
+    fn fused_group_norm_silu(
+        x: FloatTensor<Self>,
+        gain: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        groups: usize,
+    ) -> FloatTensor<Self> {
+        #[derive(Debug)]
+        struct GroupNormSilu;
+
+        impl<B: Kernels> Backward<B, 3> for GroupNormSilu {
+            type State = ([FloatTensor<B>; 3], usize);
+
+            fn backward(self, ops: Ops<Self::State, 3>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
+                let (inputs, groups) = ops.state;
+                let gradient = gradients.consume::<B>(&ops.node);
+                let all = B::group_norm_silu_backward(inputs, groups, gradient);
+                // Parents that need no gradient are none.
+                for (parent, gradient) in ops.parents.into_iter().zip(all) {
+                    if let Some(parent) = parent {
+                        gradients.register::<B>(parent.id, gradient);
+                    }
+                }
+            }
+        }
+
+        let guards = [x.node(), gain.node(), bias.node()];
+        let inputs = [x.into_primitive(), gain.into_primitive(), bias.into_primitive()];
+        match GroupNormSilu.prepare::<C>(guards).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => {
+                let output = B::group_norm_silu(inputs.clone(), groups);
+                prep.finish((inputs, groups), output)
+            }
+            OpsKind::UnTracked(prep) => prep.finish(B::group_norm_silu(inputs, groups)),
+        }
+    }
+}
+
+/// The size of images `[n, h, w, c]`.
+fn image_size(x: &FlexTensor, groups: usize) -> norm::Size {
+    let [_, height, width, channels] = x.shape().dims();
+    norm::Size { pixels: height * width, channels, groups }
 }
 
 /// A tensor whose values lie in order, copied where they do not.

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 /// Values that one thread takes at a time; the result does not depend on it.
 const CHUNK: usize = 16 * 1024;
 
-fn logistic(x: f32) -> f32 {
+pub(super) fn logistic(x: f32) -> f32 {
     (1.0 + (-x).exp()).recip()
 }
 

@@ -4,11 +4,17 @@
 //! rayon pool, and gives the same bits whatever the number of threads: sums are cut into chunks by shape and added in order.
 //! Vectors are chosen at run time, see [`Level`].
 
+pub mod adam;
 pub mod conv;
+pub mod exp;
+pub mod matmul;
+pub mod norm;
+pub mod resample;
 mod scratch;
 mod simd;
 mod tile;
 
+pub use scratch::Scratch;
 pub use simd::{Level, with_level};
 
 use rayon::prelude::*;

@@ -8,15 +8,17 @@ const LINE: usize = 16;
 
 thread_local!(static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) });
 
-/// A buffer of the thread, aligned to cache lines, given back when dropped. Its values are whatever was there.
-pub(crate) struct Scratch {
+/// A buffer aligned to cache lines, given to the thread that drops it, for its next one. Its values are whatever was there.
+#[derive(Debug)]
+pub struct Scratch {
     space: Vec<f32>,
     start: usize,
     len: usize,
 }
 
 impl Scratch {
-    pub(crate) fn new(len: usize) -> Self {
+    /// `len` numbers.
+    pub fn new(len: usize) -> Self {
         let mut space = FREE.with_borrow_mut(|free| {
             // The smallest that suffices, else the largest, which then grows.
             let fits = (0..free.len()).filter(|&i| free[i].len() >= len + LINE).min_by_key(|&i| free[i].len());
@@ -30,7 +32,8 @@ impl Scratch {
         Self { space, start, len }
     }
 
-    pub(crate) fn zeros(len: usize) -> Self {
+    /// `len` zeros.
+    pub fn zeros(len: usize) -> Self {
         let mut new = Self::new(len);
         new.fill(0.0);
         new

@@ -91,6 +91,19 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// 2^k, where `shifted` is k + 1.5 * 2^23 and -127 < k < 128.
     fn power_of_two(self, shifted: Self::V) -> Self::V;
 
+    /// Asks for the cache line of `x[at]`, which may be beyond its end.
+    #[inline(always)]
+    fn prefetch(self, x: &[f32], at: usize) {
+        // SAFETY: part of the baseline of x86-64; a wrong address is ignored.
+        #[cfg(target_arch = "x86_64")]
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T0>(x.as_ptr().wrapping_add(at).cast());
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (x, at);
+    }
+
     #[inline(always)]
     fn zero(self) -> Self::V {
         self.splat(0.0)

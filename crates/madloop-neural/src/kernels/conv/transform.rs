@@ -76,6 +76,7 @@ fn g_t<S: Simd>(s: S, u: [S::V; 6]) -> [S::V; 3] {
 pub(super) fn input<S: Simd>(s: S, tiles: &Tiles, x: &[f32], t: usize, zeros: &[f32], v: &mut [f32], stride: usize) {
     let shape = &tiles.shape;
     let c = shape.c_in;
+    foresee(s, tiles, t + 1, x, [shape.height, shape.width, c], 2, 5);
     let (image, y, x0) = place(tiles, t);
     let x = &x[image * shape.in_image()..][..shape.in_image()];
     let mut pixels = [&zeros[..c]; PLACES];
@@ -109,6 +110,19 @@ pub(super) fn input<S: Simd>(s: S, tiles: &Tiles, x: &[f32], t: usize, zeros: &[
     }
 }
 
+/// Asks for what tile `t` of an image `[.., rows, columns, channels]` adds to its left neighbour: memory is far, and rows of a patch
+/// are too short for the processor to foresee the next.
+#[inline(always)]
+fn foresee<S: Simd>(s: S, tiles: &Tiles, t: usize, x: &[f32], [rows, columns, channels]: [usize; 3], ahead: usize, height: usize) {
+    let (image, y, x0) = place(tiles, t);
+    for i in 0..height {
+        let from = ((image * rows + y + i) * columns + x0 + ahead) * channels;
+        for line in (0..4 * channels).step_by(16) {
+            s.prefetch(x, from + line);
+        }
+    }
+}
+
 /// Image, row and column of a tile's first output.
 #[inline(always)]
 fn place(tiles: &Tiles, t: usize) -> (usize, usize, usize) {
@@ -121,6 +135,7 @@ fn place(tiles: &Tiles, t: usize) -> (usize, usize, usize) {
 #[expect(clippy::too_many_arguments, reason = "two strided operands and what is added")]
 pub(super) fn output<S: Simd>(s: S, tiles: &Tiles, m: &[f32], stride: usize, bias: &[f32], onto: Onto<'_>, t: usize, y: &mut [f32]) {
     let o = tiles.shape.c_out;
+    foresee(s, tiles, t + 1, y, [tiles.out[0], tiles.out[1], o], 0, 4);
     let (image, row, column) = place(tiles, t);
     let first_pixel = (image * tiles.out[0] + row) * tiles.out[1] + column;
     let (rows, columns) = ((tiles.out[0] - row).min(4), (tiles.out[1] - column).min(4));
@@ -160,6 +175,7 @@ pub(super) fn gradient_of_output<S: Simd>(s: S, tiles: &Tiles, dy: &[f32], t: us
     let o = tiles.shape.c_out;
     let (image, row, column) = place(tiles, t);
     let first_pixel = (image * tiles.out[0] + row) * tiles.out[1] + column;
+    foresee(s, tiles, t + 1, dy, [tiles.out[0], tiles.out[1], o], 0, 4);
     let mut pixels = [&zeros[..o]; 16];
     for i in 0..(tiles.out[0] - row).min(4) {
         for j in 0..(tiles.out[1] - column).min(4) {

@@ -44,8 +44,8 @@ impl Tiles {
     /// Tiles whose transforms are held at once, of `all`: their patches should stay in a core's second-level cache, and whole
     /// tiles of the product (6 or 12 rows) waste least.
     fn block(&self, all: usize) -> usize {
-        let most = if self.shape.c_in.max(self.shape.c_out) <= 64 { 48 } else { 24 };
-        all.div_ceil(all.div_ceil(most)).next_multiple_of(12)
+        const MOST: usize = 48;
+        all.div_ceil(all.div_ceil(MOST)).next_multiple_of(12)
     }
 }
 

@@ -43,7 +43,10 @@ fn main() {
             let a = rate(&mut || forward(&shape, &x, &w, None, Onto::Nothing, &mut y));
             let b = rate(&mut || input_gradient(&shape, &y, &w, Onto::Nothing, &mut dx));
             let c = rate(&mut || weight_gradient(&shape, &x, &y, &mut w, None));
-            println!("{channels:?} {size} /{stride} {}: best, median of forward {a}  dx {b}  dw {c}", if plain { "plain" } else { "auto " });
+            println!(
+                "{channels:?} {size} /{stride} {}: best, median of forward {a}  dx {b}  dw {c}",
+                if plain { "plain" } else { "auto " }
+            );
         }
     }
 }

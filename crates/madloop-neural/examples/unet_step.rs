@@ -19,7 +19,11 @@ struct Parameter {
 
 impl Parameter {
     fn new(n: usize, value: impl FnMut() -> f32) -> Self {
-        let mut new = Self { value: Scratch::new(n), gradient: Scratch::zeros(n), moments: [Scratch::zeros(n), Scratch::zeros(n)] };
+        let mut new = Self {
+            value: Scratch::new(n),
+            gradient: Scratch::zeros(n),
+            moments: [Scratch::zeros(n), Scratch::zeros(n)],
+        };
         new.value.fill_with(value);
         new
     }

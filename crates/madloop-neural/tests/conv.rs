@@ -19,7 +19,10 @@ fn reference(s: &Conv2d, x: &[f64], w: &[f64], bias: &[f64], dy: &[f64]) -> [Vec
                     db[o] += dy[out];
                     for u in 0..s.kernel[0] {
                         for v in 0..s.kernel[1] {
-                            let (r, q) = ((i * s.stride + u).wrapping_sub(s.padding), (j * s.stride + v).wrapping_sub(s.padding));
+                            let (r, q) = (
+                                (i * s.stride + u).wrapping_sub(s.padding),
+                                (j * s.stride + v).wrapping_sub(s.padding),
+                            );
                             if r >= s.height || q >= s.width {
                                 continue;
                             }

@@ -29,7 +29,10 @@ fn ulps(x: &[f32], got: &[f32], exact: impl Fn(f64) -> f64) -> f64 {
 
 #[test]
 fn exponentials() {
-    let x: Vec<f32> = (0..870_001).map(|i| (i as f32 - 435_000.0) * 2e-4 + 1e-5 * (i % 13) as f32).map(|x| x.clamp(-87.0, 87.0)).collect();
+    let x: Vec<f32> = (0..870_001)
+        .map(|i| (i as f32 - 435_000.0) * 2e-4 + 1e-5 * (i % 13) as f32)
+        .map(|x| x.clamp(-87.0, 87.0))
+        .collect();
     for (level, y) in apply(exp_of, &x) {
         let worst = ulps(&x, &y, f64::exp);
         assert!(worst <= 2.0, "exp at {level:?}: {worst}");
@@ -94,7 +97,8 @@ fn adam_follows_its_formula() {
                     let g = 0.5 * f64::from(g);
                     m[i] = 0.9 * m[i] + 0.1 * g;
                     v[i] = 0.99 * v[i] + 0.01 * g * g;
-                    let (first, second) = (m[i] / (1.0 - 0.9_f64.powi(step as i32)), v[i] / (1.0 - 0.99_f64.powi(step as i32)));
+                    let (first, second) =
+                        (m[i] / (1.0 - 0.9_f64.powi(step as i32)), v[i] / (1.0 - 0.99_f64.powi(step as i32)));
                     p[i] -= 1e-2 * f64::from(decay) * p[i] + 1e-2 * first / (second.sqrt() + 1e-8);
                     a[i] = 0.95 * a[i] + 0.05 * p[i];
                 }

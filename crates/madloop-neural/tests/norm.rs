@@ -10,8 +10,9 @@ fn reference(s: &GroupNorm, x: &[f64], gamma: &[f64], beta: &[f64]) -> Vec<f64> 
     let mut y = vec![0.0; x.len()];
     for b in 0..s.batch {
         for g in 0..s.groups {
-            let places: Vec<usize> =
-                (0..s.pixels).flat_map(|p| (g * size..(g + 1) * size).map(move |i| (b * s.pixels + p) * c + i)).collect();
+            let places: Vec<usize> = (0..s.pixels)
+                .flat_map(|p| (g * size..(g + 1) * size).map(move |i| (b * s.pixels + p) * c + i))
+                .collect();
             let n = places.len() as f64;
             let mean = places.iter().map(|&i| x[i]).sum::<f64>() / n;
             let variance = places.iter().map(|&i| (x[i] - mean).powi(2)).sum::<f64>() / n;

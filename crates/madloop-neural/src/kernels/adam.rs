@@ -30,7 +30,15 @@ impl Adam {
     ///
     /// # Panics
     /// If the lengths differ or `step` is 0.
-    pub fn update(&self, step: u32, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32], average: Option<&mut [f32]>) {
+    pub fn update(
+        &self,
+        step: u32,
+        p: &mut [f32],
+        g: &[f32],
+        m: &mut [f32],
+        v: &mut [f32],
+        average: Option<&mut [f32]>,
+    ) {
         assert!(step > 0, "steps are counted from 1");
         let n = p.len();
         assert!(g.len() == n && m.len() == n && v.len() == n, "lengths of a parameter, its gradient and moments");

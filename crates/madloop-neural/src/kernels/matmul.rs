@@ -103,7 +103,13 @@ pub fn linear_input_gradient(dy: &[f32], w: &[f32], [c_in, c_out]: [usize; 2], d
 ///
 /// # Panics
 /// If lengths do not fit.
-pub fn linear_weight_gradient(x: &[f32], dy: &[f32], [c_in, c_out]: [usize; 2], dw: &mut [f32], db: Option<&mut [f32]>) {
+pub fn linear_weight_gradient(
+    x: &[f32],
+    dy: &[f32],
+    [c_in, c_out]: [usize; 2],
+    dw: &mut [f32],
+    db: Option<&mut [f32]>,
+) {
     let rows = check(x.len(), dw.len(), dy.len(), [c_in, c_out]);
     assert!(db.as_ref().is_none_or(|b| b.len() == c_out), "the bias gradient's length");
     if rows == 0 {
@@ -116,18 +122,27 @@ pub fn linear_weight_gradient(x: &[f32], dy: &[f32], [c_in, c_out]: [usize; 2], 
     let block = rows.div_ceil(16).next_multiple_of(ROWS);
     let part = (c_in + 1) * c_out;
     let mut parts = Scratch::new(rows.div_ceil(block) * part);
-    parts.par_chunks_mut(part).zip(x.par_chunks(block * c_in).zip(dy.par_chunks(block * c_out))).for_each(|(part, (x, dy))| {
-        let n = x.len() / c_in;
-        let (dw, db) = part.split_at_mut(c_in * c_out);
-        let (x, rows) = (MatRef::from_row_major_slice(x, n, c_in), MatRef::from_row_major_slice(dy, n, c_out));
-        matmul(MatMut::from_row_major_slice_mut(dw, c_in, c_out), Accum::Replace, x.transpose(), rows, 1.0, Par::Seq);
-        db.fill(0.0);
-        for dy in dy.chunks_exact(c_out) {
-            for (db, dy) in db.iter_mut().zip(dy) {
-                *db += dy;
+    parts.par_chunks_mut(part).zip(x.par_chunks(block * c_in).zip(dy.par_chunks(block * c_out))).for_each(
+        |(part, (x, dy))| {
+            let n = x.len() / c_in;
+            let (dw, db) = part.split_at_mut(c_in * c_out);
+            let (x, rows) = (MatRef::from_row_major_slice(x, n, c_in), MatRef::from_row_major_slice(dy, n, c_out));
+            matmul(
+                MatMut::from_row_major_slice_mut(dw, c_in, c_out),
+                Accum::Replace,
+                x.transpose(),
+                rows,
+                1.0,
+                Par::Seq,
+            );
+            db.fill(0.0);
+            for dy in dy.chunks_exact(c_out) {
+                for (db, dy) in db.iter_mut().zip(dy) {
+                    *db += dy;
+                }
             }
-        }
-    });
+        },
+    );
     sum_parts(&parts, part, 0, dw);
     if let Some(db) = db {
         sum_parts(&parts, part, c_in * c_out, db);

@@ -38,10 +38,16 @@ impl GroupNorm {
     }
 
     fn check(&self, images: &[usize], channels: &[usize], statistics: &[usize]) {
-        assert!(self.groups > 0 && self.channels.is_multiple_of(self.groups), "groups do not divide channels: {self:?}");
+        assert!(
+            self.groups > 0 && self.channels.is_multiple_of(self.groups),
+            "groups do not divide channels: {self:?}"
+        );
         assert!(images.iter().all(|&n| n == self.batch * self.image()), "lengths of images {images:?} for {self:?}");
         assert!(channels.iter().all(|&n| n == self.channels), "lengths of channels {channels:?} for {self:?}");
-        assert!(statistics.iter().all(|&n| n == self.batch * self.groups), "lengths of statistics {statistics:?} for {self:?}");
+        assert!(
+            statistics.iter().all(|&n| n == self.batch * self.groups),
+            "lengths of statistics {statistics:?} for {self:?}"
+        );
     }
 }
 
@@ -61,24 +67,30 @@ pub fn forward(
     rstd: &mut [f32],
 ) {
     let len = x.len();
-    shape.check(&[len, y.len(), residual.map_or(len, <[f32]>::len)], &[gamma.len(), beta.len()], &[mean.len(), rstd.len()]);
+    shape.check(
+        &[len, y.len(), residual.map_or(len, <[f32]>::len)],
+        &[gamma.len(), beta.len()],
+        &[mean.len(), rstd.len()],
+    );
     if len == 0 {
         return;
     }
     let (level, image) = (Level::current(), shape.image());
     let statistics = mean.par_chunks_mut(shape.groups).zip(rstd.par_chunks_mut(shape.groups));
-    y.par_chunks_mut(image).zip(x.par_chunks(image)).zip(statistics).enumerate().for_each(|(i, ((y, x), (mean, rstd)))| {
-        let residual = residual.map(|r| &r[i * image..][..image]);
-        simd!(level, s => {
-            statistics_of(s, shape, x, mean, rstd);
-            let lines = Lines::new(s, shape, gamma, beta, mean, rstd);
-            match (shape.silu, residual) {
-                (true, Some(r)) => apply(s, &lines, x, Some(r), y, #[inline(always)] |z| silu(s, z)),
-                (true, None) => apply(s, &lines, x, None, y, #[inline(always)] |z| silu(s, z)),
-                (false, r) => apply(s, &lines, x, r, y, #[inline(always)] |z| z),
-            }
-        });
-    });
+    y.par_chunks_mut(image).zip(x.par_chunks(image)).zip(statistics).enumerate().for_each(
+        |(i, ((y, x), (mean, rstd)))| {
+            let residual = residual.map(|r| &r[i * image..][..image]);
+            simd!(level, s => {
+                statistics_of(s, shape, x, mean, rstd);
+                let lines = Lines::new(s, shape, gamma, beta, mean, rstd);
+                match (shape.silu, residual) {
+                    (true, Some(r)) => apply(s, &lines, x, Some(r), y, #[inline(always)] |z| silu(s, z)),
+                    (true, None) => apply(s, &lines, x, None, y, #[inline(always)] |z| silu(s, z)),
+                    (false, r) => apply(s, &lines, x, r, y, #[inline(always)] |z| z),
+                }
+            });
+        },
+    );
 }
 
 /// Mean and 1 / sqrt(variance + epsilon) of each group of an image.
@@ -95,12 +107,28 @@ fn statistics_of<S: Simd>(s: S, shape: &GroupNorm, x: &[f32], mean: &mut [f32], 
         let between = s.splat(before as f32 * weight);
         for first in (0..c).step_by(S::LANES) {
             let width = S::LANES.min(c - first);
-            let sum = sum_of(s, block, c, first, width, #[inline(always)] |x| x);
+            let sum = sum_of(
+                s,
+                block,
+                c,
+                first,
+                width,
+                #[inline(always)]
+                |x| x,
+            );
             let own = s.mul(sum, s.splat(1.0 / n as f32));
-            let square = sum_of(s, block, c, first, width, #[inline(always)] |x| {
-                let d = s.sub(x, own);
-                s.mul(d, d)
-            });
+            let square = sum_of(
+                s,
+                block,
+                c,
+                first,
+                width,
+                #[inline(always)]
+                |x| {
+                    let d = s.sub(x, own);
+                    s.mul(d, d)
+                },
+            );
             let (m, q) = (s.load(&means[first..]), s.load(&squares[first..]));
             let d = s.sub(own, m);
             s.store(&mut means[first..], s.fma(d, s.splat(weight), m));
@@ -233,7 +261,15 @@ pub fn backward(
 
 /// Writes d to `dx`, and its sums, without and with h, to `part`.
 #[inline(always)]
-fn first_pass<S: Simd>(s: S, lines: &Lines, x: &[f32], dy: &[f32], dx: &mut [f32], part: &mut [f32], f: impl Fn(S::V, S::V) -> S::V) {
+fn first_pass<S: Simd>(
+    s: S,
+    lines: &Lines,
+    x: &[f32],
+    dy: &[f32],
+    dx: &mut [f32],
+    part: &mut [f32],
+    f: impl Fn(S::V, S::V) -> S::V,
+) {
     let c = lines.channels;
     part.fill(0.0);
     let (sums, products) = part.split_at_mut(c);
@@ -260,14 +296,23 @@ fn first_pass<S: Simd>(s: S, lines: &Lines, x: &[f32], dy: &[f32], dx: &mut [f32
 
 /// dx from d, which it replaces: a line of d and x per channel.
 #[inline(always)]
-fn second_pass<S: Simd>(s: S, shape: &GroupNorm, lines: &Lines, gamma: &[f32], x: &[f32], part: &[f32], dx: &mut [f32]) {
+fn second_pass<S: Simd>(
+    s: S,
+    shape: &GroupNorm,
+    lines: &Lines,
+    gamma: &[f32],
+    x: &[f32],
+    part: &[f32],
+    dx: &mut [f32],
+) {
     let c = shape.channels;
     let size = c / shape.groups;
     let n = (shape.pixels * size) as f64;
     let (mut of_x, mut constant) = (Scratch::zeros(padded::<S>(c)), Scratch::zeros(padded::<S>(c)));
     for g in 0..shape.groups {
         let channels = g * size..(g + 1) * size;
-        let weighted = |sums: &[f32]| channels.clone().map(|i| f64::from(gamma[i]) * f64::from(sums[i])).sum::<f64>() / n;
+        let weighted =
+            |sums: &[f32]| channels.clone().map(|i| f64::from(gamma[i]) * f64::from(sums[i])).sum::<f64>() / n;
         let (sum, product) = (weighted(&part[..c]), weighted(&part[c..]));
         let (rstd, shift) = (f64::from(lines.rstd[g * size]), f64::from(lines.shift[g * size]));
         for i in channels {

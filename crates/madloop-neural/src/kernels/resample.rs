@@ -34,7 +34,8 @@ pub fn double_gradient(size: [usize; 3], dy: &[f32], dx: &mut [f32]) {
     }
     dx.par_chunks_mut(width * c).zip(dy.par_chunks(4 * width * c)).with_min_len(16).for_each(|(dx, dy)| {
         let (above, below) = dy.split_at(2 * width * c);
-        for ((dx, above), below) in dx.chunks_exact_mut(c).zip(above.chunks_exact(2 * c)).zip(below.chunks_exact(2 * c)) {
+        for ((dx, above), below) in dx.chunks_exact_mut(c).zip(above.chunks_exact(2 * c)).zip(below.chunks_exact(2 * c))
+        {
             for i in 0..c {
                 dx[i] = (above[i] + above[c + i]) + (below[i] + below[c + i]);
             }

@@ -386,11 +386,43 @@ mod x86_levels {
         }
     }
     x86!(
-        Avx2, Avx2, 8, 16, __m256, "avx2,fma", _mm256_set1_ps, _mm256_loadu_ps, _mm256_storeu_ps, _mm256_add_ps, _mm256_sub_ps,
-        _mm256_mul_ps, _mm256_div_ps, _mm256_sqrt_ps, _mm256_min_ps, _mm256_max_ps, _mm256_fmadd_ps, power_256
+        Avx2,
+        Avx2,
+        8,
+        16,
+        __m256,
+        "avx2,fma",
+        _mm256_set1_ps,
+        _mm256_loadu_ps,
+        _mm256_storeu_ps,
+        _mm256_add_ps,
+        _mm256_sub_ps,
+        _mm256_mul_ps,
+        _mm256_div_ps,
+        _mm256_sqrt_ps,
+        _mm256_min_ps,
+        _mm256_max_ps,
+        _mm256_fmadd_ps,
+        power_256
     );
     x86!(
-        Avx512, Avx512, 16, 32, __m512, "avx512f,avx2,fma", _mm512_set1_ps, _mm512_loadu_ps, _mm512_storeu_ps, _mm512_add_ps,
-        _mm512_sub_ps, _mm512_mul_ps, _mm512_div_ps, _mm512_sqrt_ps, _mm512_min_ps, _mm512_max_ps, _mm512_fmadd_ps, power_512
+        Avx512,
+        Avx512,
+        16,
+        32,
+        __m512,
+        "avx512f,avx2,fma",
+        _mm512_set1_ps,
+        _mm512_loadu_ps,
+        _mm512_storeu_ps,
+        _mm512_add_ps,
+        _mm512_sub_ps,
+        _mm512_mul_ps,
+        _mm512_div_ps,
+        _mm512_sqrt_ps,
+        _mm512_min_ps,
+        _mm512_max_ps,
+        _mm512_fmadd_ps,
+        power_512
     );
 }

@@ -27,12 +27,10 @@ pub(crate) enum Columns {
     Panels(usize),
 }
 
-/// What a tile is added to.
+/// What a product is added to.
 #[derive(Clone, Copy)]
-pub(crate) enum Start<'a> {
+pub(crate) enum Start {
     Zero,
-    /// One number a column, padded to whole vectors.
-    Row(&'a [f32]),
     /// What is there.
     There,
 }
@@ -60,7 +58,15 @@ pub(crate) fn panels<S: Simd>(columns: usize) -> impl Iterator<Item = (usize, us
 /// # Panics
 /// If an operand is too short.
 #[inline(never)]
-pub(crate) fn multiply<S: Simd>(s: S, product: &Product<'_>, rows: usize, columns: usize, out: &mut [f32], stride: usize, start: Start<'_>) {
+pub(crate) fn multiply<S: Simd>(
+    s: S,
+    product: &Product<'_>,
+    rows: usize,
+    columns: usize,
+    out: &mut [f32],
+    stride: usize,
+    start: Start,
+) {
     s.run(
         #[inline(always)]
         || multiply_inlined(s, product, rows, columns, out, stride, start),
@@ -68,11 +74,19 @@ pub(crate) fn multiply<S: Simd>(s: S, product: &Product<'_>, rows: usize, column
 }
 
 #[inline(always)]
-fn multiply_inlined<S: Simd>(s: S, product: &Product<'_>, rows: usize, columns: usize, out: &mut [f32], stride: usize, start: Start<'_>) {
+fn multiply_inlined<S: Simd>(
+    s: S,
+    product: &Product<'_>,
+    rows: usize,
+    columns: usize,
+    out: &mut [f32],
+    stride: usize,
+    start: Start,
+) {
     if rows == 0 || columns == 0 {
         return;
     }
-    check::<S>(product, rows, columns, out.len(), stride, start);
+    check::<S>(product, rows, columns, out.len(), stride);
     for (first, width) in panels::<S>(columns) {
         let mut block = Block { p: product, first, columns, out: &mut *out, stride, start };
         // Tiles as tall as registers allow, then smaller ones for what is left.
@@ -87,7 +101,7 @@ fn multiply_inlined<S: Simd>(s: S, product: &Product<'_>, rows: usize, columns: 
 }
 
 /// All that the loops below rely on.
-fn check<S: Simd>(p: &Product<'_>, rows: usize, columns: usize, out: usize, stride: usize, start: Start<'_>) {
+fn check<S: Simd>(p: &Product<'_>, rows: usize, columns: usize, out: usize, stride: usize) {
     assert!(p.a_row == 1 || p.a_step == 1, "one stride of the left factor must be 1");
     let last = p.depth.saturating_sub(1);
     let row = |l: Columns| match l {
@@ -97,14 +111,14 @@ fn check<S: Simd>(p: &Product<'_>, rows: usize, columns: usize, out: usize, stri
     for &(i, j) in p.segments {
         assert!(i + (rows - 1) * p.a_row + last * p.a_step < p.a.len(), "the left factor is too short");
         let (width, step) = row(p.b_layout);
-        assert!(matches!(p.b_layout, Columns::Rows(_)) || j + p.depth <= width / padded::<S>(columns), "a segment past its panel");
+        assert!(
+            matches!(p.b_layout, Columns::Rows(_)) || j + p.depth <= width / padded::<S>(columns),
+            "a segment past its panel"
+        );
         let j = if matches!(p.b_layout, Columns::Rows(_)) { j } else { 0 };
         assert!(j + last * step + width <= p.b.len(), "the right factor is too short");
     }
     assert!((rows - 1) * stride + columns <= out, "the output is too short");
-    if let Start::Row(bias) = start {
-        assert!(bias.len() >= padded::<S>(columns), "the first row is too short");
-    }
 }
 
 /// A panel of the output.
@@ -114,7 +128,7 @@ struct Block<'a, 'b> {
     columns: usize,
     out: &'a mut [f32],
     stride: usize,
-    start: Start<'a>,
+    start: Start,
 }
 
 #[inline(always)]
@@ -136,22 +150,11 @@ fn down<S: Simd, const V: usize, const P: usize>(s: S, block: &mut Block<'_, '_>
 fn tile<S: Simd, const V: usize, const P: usize>(s: S, block: &mut Block<'_, '_>, r: usize) -> usize {
     let p = block.p;
     let mut acc = [[s.zero(); V]; P];
-    match block.start {
-        Start::Zero => {}
-        Start::Row(bias) => {
-            for v in 0..V {
-                let bias = s.load(&bias[block.first + v * S::LANES..]);
-                for acc in &mut acc {
-                    acc[v] = bias;
-                }
-            }
-        }
-        Start::There => {
-            for (i, acc) in acc.iter_mut().enumerate() {
-                for (v, acc) in acc.iter_mut().enumerate() {
-                    let (from, to) = block.place::<S>(r + i, v);
-                    *acc = s.load_part(&block.out[from..to]);
-                }
+    if matches!(block.start, Start::There) {
+        for (i, acc) in acc.iter_mut().enumerate() {
+            for (v, acc) in acc.iter_mut().enumerate() {
+                let (from, to) = block.place::<S>(r + i, v);
+                *acc = s.load_part(&block.out[from..to]);
             }
         }
     }

@@ -4,7 +4,7 @@
 use madloop_neural::kernels::{Level, with_level};
 
 /// Numbers in (-1, 1) that depend on `seed` and their place alone.
-pub fn numbers(n: usize, seed: u64) -> Vec<f32> {
+pub(crate) fn numbers(n: usize, seed: u64) -> Vec<f32> {
     (0..n as u64)
         .map(|i| {
             // The finaliser of SplitMix64.
@@ -18,7 +18,7 @@ pub fn numbers(n: usize, seed: u64) -> Vec<f32> {
 
 /// Asserts |got - want| <= tolerance max |want| (at least tolerance) everywhere.
 #[track_caller]
-pub fn close(got: &[f32], want: &[f64], tolerance: f64, what: &str) {
+pub(crate) fn close(got: &[f32], want: &[f64], tolerance: f64, what: &str) {
     assert_eq!(got.len(), want.len(), "{what}");
     let scale = want.iter().fold(1.0_f64, |m, w| m.max(w.abs()));
     for (i, (&g, &w)) in got.iter().zip(want).enumerate() {
@@ -28,8 +28,8 @@ pub fn close(got: &[f32], want: &[f64], tolerance: f64, what: &str) {
 }
 
 /// Runs `work` at each level and asserts that one thread and four give the same bits; returns the results by level.
-pub fn everywhere<R: PartialEq + std::fmt::Debug + Send>(work: impl Fn() -> R + Sync) -> Vec<(Level, R)> {
-    let pool = |n| rayon::ThreadPoolBuilder::new().num_threads(n).build().unwrap();
+pub(crate) fn everywhere<R: PartialEq + std::fmt::Debug + Send>(work: impl Fn() -> R + Sync) -> Vec<(Level, R)> {
+    let pool = |n| rayon::ThreadPoolBuilder::new().num_threads(n).build().expect("a pool of few threads");
     let (one, four) = (pool(1), pool(4));
     Level::available()
         .into_iter()
@@ -42,6 +42,6 @@ pub fn everywhere<R: PartialEq + std::fmt::Debug + Send>(work: impl Fn() -> R + 
         .collect()
 }
 
-pub fn wide(x: &[f32]) -> Vec<f64> {
+pub(crate) fn wide(x: &[f32]) -> Vec<f64> {
     x.iter().map(|&x| f64::from(x)).collect()
 }

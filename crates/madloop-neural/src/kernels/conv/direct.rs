@@ -10,7 +10,15 @@ use super::super::{scratch::Scratch, sum_parts};
 use super::{Conv2d, Onto, prefill, transpose};
 use rayon::prelude::*;
 
-pub(super) fn forward(level: Level, shape: &Conv2d, x: &[f32], w: &[f32], bias: Option<&[f32]>, onto: Onto<'_>, y: &mut [f32]) {
+pub(super) fn forward(
+    level: Level,
+    shape: &Conv2d,
+    x: &[f32],
+    w: &[f32],
+    bias: Option<&[f32]>,
+    onto: Onto<'_>,
+    y: &mut [f32],
+) {
     let depth = shape.taps() * shape.c_in;
     let packed = simd!(level, s => pack(s, w, depth, shape.c_out));
     let (size, image) = (shape.in_image(), shape.out_image());
@@ -26,7 +34,8 @@ pub(super) fn pack<S: Simd>(_: S, w: &[f32], depth: usize, columns: usize) -> Sc
     let mut packed = Scratch::zeros(depth * padded::<S>(columns));
     for (first, width) in panels::<S>(columns) {
         let n = width.min(columns - first);
-        for (to, from) in packed[first * depth..][..width * depth].chunks_exact_mut(width).zip(w.chunks_exact(columns)) {
+        for (to, from) in packed[first * depth..][..width * depth].chunks_exact_mut(width).zip(w.chunks_exact(columns))
+        {
             to[..n].copy_from_slice(&from[first..first + n]);
         }
     }
@@ -150,7 +159,14 @@ fn input_gradient_image<S: Simd>(s: S, shape: &Conv2d, dy: &[f32], w: &[f32], dx
     }
 }
 
-pub(super) fn weight_gradient(level: Level, shape: &Conv2d, x: &[f32], dy: &[f32], dw: &mut [f32], db: Option<&mut [f32]>) {
+pub(super) fn weight_gradient(
+    level: Level,
+    shape: &Conv2d,
+    x: &[f32],
+    dy: &[f32],
+    dw: &mut [f32],
+    db: Option<&mut [f32]>,
+) {
     // Enough chunks for many threads, each with enough images to pay for its own sum.
     let images = shape.batch.div_ceil(16);
     let part = shape.weight_len() + shape.c_out;
@@ -191,7 +207,15 @@ fn weight_gradient_chunk<S: Simd>(s: S, shape: &Conv2d, x: &[f32], dy: &[f32], d
             let segments: Vec<_> = if across { dy_rows.zip(x_rows).collect() } else { x_rows.zip(dy_rows).collect() };
             let (x_step, dy_step) = (stride * x_pixel, dy_pixel);
             let (a, a_step, b, b_step) = if across { (dy, dy_step, &*x, x_step) } else { (&*x, x_step, dy, dy_step) };
-            let product = Product { a, a_row: 1, a_step, b, b_layout: Columns::Rows(b_step), segments: &segments, depth: columns };
+            let product = Product {
+                a,
+                a_row: 1,
+                a_step,
+                b,
+                b_layout: Columns::Rows(b_step),
+                segments: &segments,
+                depth: columns,
+            };
             multiply(s, &product, tall, wide, sums, wide, Start::There);
         }
     }

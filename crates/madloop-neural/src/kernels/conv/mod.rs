@@ -11,6 +11,7 @@
 
 mod direct;
 mod narrow;
+mod places;
 mod transform;
 mod winograd;
 
@@ -53,7 +54,13 @@ pub enum Onto<'a> {
 
 impl Conv2d {
     /// A square window whose padding keeps the image's size at stride 1.
-    pub fn same(batch: usize, [height, width]: [usize; 2], [c_in, c_out]: [usize; 2], kernel: usize, stride: usize) -> Self {
+    pub fn same(
+        batch: usize,
+        [height, width]: [usize; 2],
+        [c_in, c_out]: [usize; 2],
+        kernel: usize,
+        stride: usize,
+    ) -> Self {
         Self { batch, height, width, c_in, c_out, kernel: [kernel; 2], stride, padding: kernel / 2, plain: false }
     }
 
@@ -93,9 +100,17 @@ impl Conv2d {
 
     fn check(&self, x: usize, w: usize, y: usize) {
         assert!(self.stride > 0, "a stride of 0");
-        assert!(self.kernel.iter().all(|&k| k > self.padding), "padding {} of a window of {:?}", self.padding, self.kernel);
+        assert!(
+            self.kernel.iter().all(|&k| k > self.padding),
+            "padding {} of a window of {:?}",
+            self.padding,
+            self.kernel
+        );
         let fits = |size: usize, kernel: usize| size + 2 * self.padding >= kernel;
-        assert!(fits(self.height, self.kernel[0]) && fits(self.width, self.kernel[1]), "a window larger than the image: {self:?}");
+        assert!(
+            fits(self.height, self.kernel[0]) && fits(self.width, self.kernel[1]),
+            "a window larger than the image: {self:?}"
+        );
         assert_eq!(x, self.in_len(), "the input's length, for {self:?}");
         assert_eq!(w, self.weight_len(), "the weights' length, for {self:?}");
         assert_eq!(y, self.out_len(), "the output's length, for {self:?}");

@@ -11,7 +11,15 @@ pub(super) fn suits(shape: &Conv2d) -> bool {
     shape.c_out <= 4 && shape.c_in >= 8
 }
 
-pub(super) fn forward(level: Level, shape: &Conv2d, x: &[f32], w: &[f32], bias: Option<&[f32]>, onto: Onto<'_>, y: &mut [f32]) {
+pub(super) fn forward(
+    level: Level,
+    shape: &Conv2d,
+    x: &[f32],
+    w: &[f32],
+    bias: Option<&[f32]>,
+    onto: Onto<'_>,
+    y: &mut [f32],
+) {
     let (size, image) = (shape.in_image(), shape.out_image());
     let w = simd!(level, s => by_output(s, shape, w));
     y.par_chunks_mut(image).enumerate().with_min_len(shape.images_a_job().min(4)).for_each(|(i, y)| {

@@ -4,6 +4,7 @@ use super::super::scratch::Scratch;
 use super::super::simd::Simd;
 use super::super::tile::padded;
 use super::Onto;
+use super::places::{Pixels, Strided};
 use super::winograd::{PLACES, Tiles, panel_places};
 
 /// B' d: 6 to 6.
@@ -55,7 +56,14 @@ fn g<S: Simd>(s: S, g: [S::V; 3]) -> [S::V; 6] {
     let middle = s.mul(sixth, g[1]);
     let outer2 = s.fma(s.splat(1.0 / 24.0), g[0], s.mul(s.splat(1.0 / 6.0), g[2]));
     let middle2 = s.mul(s.splat(1.0 / 12.0), g[1]);
-    [s.mul(quarter, g[0]), s.add(outer, middle), s.sub(outer, middle), s.add(outer2, middle2), s.sub(outer2, middle2), g[2]]
+    [
+        s.mul(quarter, g[0]),
+        s.add(outer, middle),
+        s.sub(outer, middle),
+        s.add(outer2, middle2),
+        s.sub(outer2, middle2),
+        g[2],
+    ]
 }
 
 /// G' u: 6 to 3, the adjoint of [`g`].
@@ -71,41 +79,61 @@ fn g_t<S: Simd>(s: S, u: [S::V; 6]) -> [S::V; 3] {
     ]
 }
 
-/// B' d B of tile `t`, to `v[place * stride..]`.
+/// B' d B of tile `t`, to matrix row `to` of all places.
 #[inline(always)]
-pub(super) fn input<S: Simd>(s: S, tiles: &Tiles, x: &[f32], t: usize, zeros: &[f32], v: &mut [f32], stride: usize) {
+pub(super) fn input<S: Simd>(
+    s: S,
+    tiles: &Tiles,
+    x: &[f32],
+    t: usize,
+    zeros: &[f32],
+    v: &mut Strided<'_, PLACES>,
+    to: usize,
+) {
     let shape = &tiles.shape;
     let c = shape.c_in;
     foresee(s, tiles, t + 1, x, [shape.height, shape.width, c], 2, 5);
     let (image, y, x0) = place(tiles, t);
-    let x = &x[image * shape.in_image()..][..shape.in_image()];
-    let mut pixels = [&zeros[..c]; PLACES];
+    let mut pixels = Pixels::<PLACES>::new(&zeros[..c]);
     for i in 0..6 {
         let row = (y + i).wrapping_sub(shape.padding);
         for j in 0..6 {
             let column = (x0 + j).wrapping_sub(shape.padding);
             if row < shape.height && column < shape.width {
-                pixels[6 * i + j] = &x[(row * shape.width + column) * c..][..c];
+                pixels.set(6 * i + j, x, ((image * shape.height + row) * shape.width + column) * c);
             }
         }
     }
-    for first in (0..c).step_by(S::LANES) {
-        let n = S::LANES.min(c - first);
-        let mut half = [[s.zero(); 6]; 6];
-        for j in 0..6 {
-            let mut d = [s.zero(); 6];
-            for i in 0..6 {
-                d[i] = s.load_part(&pixels[6 * i + j][first..first + n]);
-            }
-            let d = b_t(s, d);
-            for i in 0..6 {
-                half[i][j] = d[i];
-            }
+    let whole = c / S::LANES * S::LANES;
+    for first in (0..whole).step_by(S::LANES) {
+        input_vector::<S, true>(s, &pixels, first, v, to + first);
+    }
+    if whole < c {
+        input_vector::<S, false>(s, &pixels, whole, v, to + whole);
+    }
+}
+
+#[inline(always)]
+fn input_vector<S: Simd, const WHOLE: bool>(
+    s: S,
+    pixels: &Pixels<'_, PLACES>,
+    first: usize,
+    v: &mut Strided<'_, PLACES>,
+    at: usize,
+) {
+    let mut half = [[s.zero(); 6]; 6];
+    for j in 0..6 {
+        let mut d = [s.zero(); 6];
+        for (i, d) in d.iter_mut().enumerate() {
+            *d = pixels.load::<S, WHOLE>(s, 6 * i + j, first);
         }
-        for (i, &half) in half.iter().enumerate() {
-            for (j, d) in b_t(s, half).into_iter().enumerate() {
-                s.store(&mut v[(6 * i + j) * stride + first..], d);
-            }
+        for (half, d) in half.iter_mut().zip(b_t(s, d)) {
+            half[j] = d;
+        }
+    }
+    for (i, &half) in half.iter().enumerate() {
+        for (j, d) in b_t(s, half).into_iter().enumerate() {
+            v.store(s, 6 * i + j, at, d);
         }
     }
 }
@@ -113,7 +141,15 @@ pub(super) fn input<S: Simd>(s: S, tiles: &Tiles, x: &[f32], t: usize, zeros: &[
 /// Asks for what tile `t` of an image `[.., rows, columns, channels]` adds to its left neighbour: memory is far, and rows of a patch
 /// are too short for the processor to foresee the next.
 #[inline(always)]
-fn foresee<S: Simd>(s: S, tiles: &Tiles, t: usize, x: &[f32], [rows, columns, channels]: [usize; 3], ahead: usize, height: usize) {
+fn foresee<S: Simd>(
+    s: S,
+    tiles: &Tiles,
+    t: usize,
+    x: &[f32],
+    [rows, columns, channels]: [usize; 3],
+    ahead: usize,
+    height: usize,
+) {
     let (image, y, x0) = place(tiles, t);
     for i in 0..height {
         let from = ((image * rows + y + i) * columns + x0 + ahead) * channels;
@@ -130,10 +166,19 @@ fn place(tiles: &Tiles, t: usize) -> (usize, usize, usize) {
     (image, t / tiles.grid[1] * 4, t % tiles.grid[1] * 4)
 }
 
-/// A' m A of tile `t` with the bias, to its pixels of `y`.
+/// A' m A of tile `t`, from matrix row `from` of all places, with the bias to its pixels of `y`.
 #[inline(always)]
-#[expect(clippy::too_many_arguments, reason = "two strided operands and what is added")]
-pub(super) fn output<S: Simd>(s: S, tiles: &Tiles, m: &[f32], stride: usize, bias: &[f32], onto: Onto<'_>, t: usize, y: &mut [f32]) {
+#[expect(clippy::too_many_arguments, reason = "a strided operand and what is added")]
+pub(super) fn output<S: Simd>(
+    s: S,
+    tiles: &Tiles,
+    m: &Strided<'_, PLACES>,
+    from: usize,
+    bias: &[f32],
+    onto: Onto<'_>,
+    t: usize,
+    y: &mut [f32],
+) {
     let o = tiles.shape.c_out;
     foresee(s, tiles, t + 1, y, [tiles.out[0], tiles.out[1], o], 0, 4);
     let (image, row, column) = place(tiles, t);
@@ -144,12 +189,11 @@ pub(super) fn output<S: Simd>(s: S, tiles: &Tiles, m: &[f32], stride: usize, bia
         let mut half = [[s.zero(); 6]; 4];
         for j in 0..6 {
             let mut column = [s.zero(); 6];
-            for i in 0..6 {
-                column[i] = s.load(&m[(6 * i + j) * stride + first..]);
+            for (i, column) in column.iter_mut().enumerate() {
+                *column = m.load(s, 6 * i + j, from + first);
             }
-            let column = a_t(s, column);
-            for i in 0..4 {
-                half[i][j] = column[i];
+            for (half, value) in half.iter_mut().zip(a_t(s, column)) {
+                half[j] = value;
             }
         }
         let bias = s.load(&bias[first..]);
@@ -169,36 +213,57 @@ pub(super) fn output<S: Simd>(s: S, tiles: &Tiles, m: &[f32], stride: usize, bia
     }
 }
 
-/// A dy A' of tile `t`, to `z[place * stride..]`.
+/// A dy A' of tile `t`, to matrix row `to` of all places.
 #[inline(always)]
-pub(super) fn gradient_of_output<S: Simd>(s: S, tiles: &Tiles, dy: &[f32], t: usize, zeros: &[f32], z: &mut [f32], stride: usize) {
+pub(super) fn gradient_of_output<S: Simd>(
+    s: S,
+    tiles: &Tiles,
+    dy: &[f32],
+    t: usize,
+    zeros: &[f32],
+    z: &mut Strided<'_, PLACES>,
+    to: usize,
+) {
     let o = tiles.shape.c_out;
     let (image, row, column) = place(tiles, t);
     let first_pixel = (image * tiles.out[0] + row) * tiles.out[1] + column;
     foresee(s, tiles, t + 1, dy, [tiles.out[0], tiles.out[1], o], 0, 4);
-    let mut pixels = [&zeros[..o]; 16];
+    let mut pixels = Pixels::<16>::new(&zeros[..o]);
     for i in 0..(tiles.out[0] - row).min(4) {
         for j in 0..(tiles.out[1] - column).min(4) {
-            pixels[4 * i + j] = &dy[(first_pixel + i * tiles.out[1] + j) * o..][..o];
+            pixels.set(4 * i + j, dy, (first_pixel + i * tiles.out[1] + j) * o);
         }
     }
-    for first in (0..o).step_by(S::LANES) {
-        let n = S::LANES.min(o - first);
-        let mut half = [[s.zero(); 4]; 6];
-        for j in 0..4 {
-            let mut d = [s.zero(); 4];
-            for i in 0..4 {
-                d[i] = s.load_part(&pixels[4 * i + j][first..first + n]);
-            }
-            let d = a(s, d);
-            for i in 0..6 {
-                half[i][j] = d[i];
-            }
+    let whole = o / S::LANES * S::LANES;
+    for first in (0..whole).step_by(S::LANES) {
+        gradient_vector::<S, true>(s, &pixels, first, z, to + first);
+    }
+    if whole < o {
+        gradient_vector::<S, false>(s, &pixels, whole, z, to + whole);
+    }
+}
+
+#[inline(always)]
+fn gradient_vector<S: Simd, const WHOLE: bool>(
+    s: S,
+    pixels: &Pixels<'_, 16>,
+    first: usize,
+    z: &mut Strided<'_, PLACES>,
+    at: usize,
+) {
+    let mut half = [[s.zero(); 4]; 6];
+    for j in 0..4 {
+        let mut d = [s.zero(); 4];
+        for (i, d) in d.iter_mut().enumerate() {
+            *d = pixels.load::<S, WHOLE>(s, 4 * i + j, first);
         }
-        for (i, &half) in half.iter().enumerate() {
-            for (j, d) in a(s, half).into_iter().enumerate() {
-                s.store(&mut z[(6 * i + j) * stride + first..], d);
-            }
+        for (half, d) in half.iter_mut().zip(a(s, d)) {
+            half[j] = d;
+        }
+    }
+    for (i, &half) in half.iter().enumerate() {
+        for (j, d) in a(s, half).into_iter().enumerate() {
+            z.store(s, 6 * i + j, at, d);
         }
     }
 }
@@ -213,12 +278,11 @@ pub(super) fn weights<S: Simd>(s: S, w: &[f32], c_in: usize, c_out: usize) -> Sc
         let mut half = [[s.zero(); 3]; 6];
         for j in 0..3 {
             let mut column = [s.zero(); 3];
-            for i in 0..3 {
-                column[i] = s.load_part(&w[(3 * i + j) * c_in * c_out + from..][..n]);
+            for (i, column) in column.iter_mut().enumerate() {
+                *column = s.load_part(&w[(3 * i + j) * c_in * c_out + from..][..n]);
             }
-            let column = g(s, column);
-            for i in 0..6 {
-                half[i][j] = column[i];
+            for (half, value) in half.iter_mut().zip(g(s, column)) {
+                half[j] = value;
             }
         }
         for (i, &half) in half.iter().enumerate() {
@@ -241,12 +305,11 @@ pub(super) fn gradient_of_weights<S: Simd>(s: S, du: &[f32], c_in: usize, c_out:
             let mut half = [[s.zero(); 6]; 3];
             for j in 0..6 {
                 let mut column = [s.zero(); 6];
-                for i in 0..6 {
-                    column[i] = s.load(&du[(6 * i + j) * stride + c * wide + first..]);
+                for (i, column) in column.iter_mut().enumerate() {
+                    *column = s.load(&du[(6 * i + j) * stride + c * wide + first..]);
                 }
-                let column = g_t(s, column);
-                for i in 0..3 {
-                    half[i][j] = column[i];
+                for (half, value) in half.iter_mut().zip(g_t(s, column)) {
+                    half[j] = value;
                 }
             }
             for (i, &half) in half.iter().enumerate() {

@@ -11,6 +11,7 @@
 use super::super::simd::{Level, Simd, simd};
 use super::super::tile::{Columns, Product, Start, multiply, padded, panels};
 use super::super::{scratch::Scratch, sum_parts};
+use super::places::Strided;
 use super::transform::{gradient_of_output, gradient_of_weights, input, output, weights};
 use super::{Conv2d, Onto};
 use rayon::prelude::*;
@@ -54,7 +55,15 @@ pub(super) fn spread(tiles: usize, channels: usize) -> usize {
     tiles * channels + 16
 }
 
-pub(super) fn forward(level: Level, shape: &Conv2d, x: &[f32], w: &[f32], bias: Option<&[f32]>, onto: Onto<'_>, y: &mut [f32]) {
+pub(super) fn forward(
+    level: Level,
+    shape: &Conv2d,
+    x: &[f32],
+    w: &[f32],
+    bias: Option<&[f32]>,
+    onto: Onto<'_>,
+    y: &mut [f32],
+) {
     let tiles = Tiles::new(shape);
     let (u, bias) = simd!(level, s => {
         let mut all = Scratch::zeros(padded_of(s, shape.c_out));
@@ -92,8 +101,9 @@ fn forward_images<S: Simd>(s: S, tiles: &Tiles, x: &[f32], u: &[f32], bias: &[f3
     let zeros = Scratch::zeros(c);
     for first in (0..all).step_by(block) {
         let n = block.min(all - first);
+        let mut places = Strided::new(&mut v, v_place);
         for t in 0..n {
-            input(s, tiles, x, first + t, &zeros, &mut v[t * c..], v_place);
+            input(s, tiles, x, first + t, &zeros, &mut places, t * c);
         }
         for place in 0..PLACES {
             let product = Product {
@@ -107,13 +117,21 @@ fn forward_images<S: Simd>(s: S, tiles: &Tiles, x: &[f32], u: &[f32], bias: &[f3
             };
             multiply(s, &product, n, o, &mut m[place * m_place..], o, Start::Zero);
         }
+        let places = Strided::new(&mut m, m_place);
         for t in 0..n {
-            output(s, tiles, &m[t * o..], m_place, bias, onto, first + t, y);
+            output(s, tiles, &places, t * o, bias, onto, first + t, y);
         }
     }
 }
 
-pub(super) fn weight_gradient(level: Level, shape: &Conv2d, x: &[f32], dy: &[f32], dw: &mut [f32], db: Option<&mut [f32]>) {
+pub(super) fn weight_gradient(
+    level: Level,
+    shape: &Conv2d,
+    x: &[f32],
+    dy: &[f32],
+    dw: &mut [f32],
+    db: Option<&mut [f32]>,
+) {
     let tiles = Tiles::new(shape);
     // A chunk's sums are 4 times as large as the gradient: many tiles must share them.
     let chunks = (shape.batch * tiles.per_image() / 256).clamp(1, 16);
@@ -147,9 +165,10 @@ fn weight_gradient_images<S: Simd>(s: S, tiles: &Tiles, x: &[f32], dy: &[f32], d
     db.fill(0.0);
     for first in (0..all).step_by(block) {
         let n = block.min(all - first);
+        let (mut v_places, mut z_places) = (Strided::new(&mut v, v_place), Strided::new(&mut z, z_place));
         for t in 0..n {
-            input(s, tiles, x, first + t, &zeros, &mut v[t * c..], v_place);
-            gradient_of_output(s, tiles, dy, first + t, &zeros, &mut z[t * o..], z_place);
+            input(s, tiles, x, first + t, &zeros, &mut v_places, t * c);
+            gradient_of_output(s, tiles, dy, first + t, &zeros, &mut z_places, t * o);
         }
         for (place, du) in du.chunks_exact_mut(c_in * o).enumerate() {
             let product = Product {
@@ -177,6 +196,8 @@ fn weight_gradient_images<S: Simd>(s: S, tiles: &Tiles, x: &[f32], dy: &[f32], d
 #[inline(always)]
 pub(super) fn panel_places<S: Simd>(c_in: usize, c_out: usize) -> impl Iterator<Item = (usize, usize)> {
     panels::<S>(c_out).flat_map(move |(first, width)| {
-        (0..c_in).flat_map(move |c| (0..width).step_by(S::LANES).map(move |i| (c * c_out + first + i, first * c_in + c * width + i)))
+        (0..c_in).flat_map(move |c| {
+            (0..width).step_by(S::LANES).map(move |i| (c * c_out + first + i, first * c_in + c * width + i))
+        })
     })
 }

@@ -39,7 +39,7 @@ impl<'a> Matrix<'a> {
     }
 }
 
-/// out[i] = factor a[i] b[i] for each pair of a batch, out `[batch, rows, columns]`.
+/// `out[i] = factor a[i] b[i]` for each pair of a batch, out `[batch, rows, columns]`.
 ///
 /// # Panics
 /// If lengths and sizes do not fit.

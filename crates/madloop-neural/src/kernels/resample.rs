@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-/// y[b, i, j, c] = x[b, i / 2, j / 2, c]; x is `[batch, height, width, channels]`, given as `[height, width, channels]`.
+/// `y[b, i, j, c] = x[b, i / 2, j / 2, c]`; x is `[batch, height, width, channels]`, given as `[height, width, channels]`.
 ///
 /// # Panics
 /// If y is not four times as long as x, or x no number of images.

@@ -1,10 +1,13 @@
 //! Buffers that are used again: a thread's next kernel finds them warm in its cache, and the system need not zero new pages.
+//! Each thread keeps its own, up to 16.
 
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
 
 /// Numbers in a cache line. Vectors that straddle two lines are loaded at half the rate.
 const LINE: usize = 16;
+/// Buffers that a thread keeps. One that drops what others made must not gather them for ever.
+const KEPT: usize = 16;
 
 thread_local!(static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) });
 
@@ -57,6 +60,14 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         let space = std::mem::take(&mut self.space);
         // A thread that ends has no list any more: then the buffer is simply freed.
-        let _ = FREE.try_with(|free| free.borrow_mut().push(space));
+        let _ = FREE.try_with(|free| {
+            let mut free = free.borrow_mut();
+            free.push(space);
+            if free.len() > KEPT
+                && let Some(least) = (0..free.len()).min_by_key(|&i| free[i].len())
+            {
+                free.swap_remove(least);
+            }
+        });
     }
 }

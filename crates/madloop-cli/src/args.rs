@@ -1,8 +1,12 @@
 //! Arguments of all commands.
 
+mod theory;
+
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
+
+pub(crate) use theory::{CurveArgs, LimitArgs, PlanArgs, TheoryArgs, TheoryCommand, ThresholdArgs};
 
 /// Run, measure and predict self-consuming generative loops.
 #[derive(Debug, Parser)]
@@ -26,6 +30,8 @@ pub(crate) enum Command {
     Stats(StatsArgs),
     /// Calculate Gaussian self-consuming loops without samples
     Theory(TheoryArgs),
+    /// Plan: how much synthetic data is safe beside how much fresh real data, for your own features
+    Plan(PlanArgs),
     /// Write the HTML report of one or several runs
     Report(ReportArgs),
     /// List, download and describe data sets
@@ -279,94 +285,4 @@ fn workers(text: &str) -> Result<usize, String> {
         n @ ..=MOST => Ok(n),
         _ => Err(format!("it must be from 1 to {MOST}; more workers than cores only slow a run")),
     }
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct TheoryArgs {
-    #[command(subcommand)]
-    pub(crate) command: TheoryCommand,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum TheoryCommand {
-    /// The squared W2 distance to the real distribution, generation after generation
-    Curve(CurveArgs),
-    /// The limit of the fresh data loop, and the real samples that it is worth
-    Limit(LimitArgs),
-    /// The most synthetic data that does no harm beside fresh real data
-    Threshold(ThresholdArgs),
-}
-
-/// The real distribution N(0, I), and how exactly is calculated.
-#[derive(Debug, ClapArgs)]
-pub(crate) struct CalculationArgs {
-    /// Dimensions of the real distribution N(0, I)
-    #[arg(long, value_name = "D", value_parser = at_least_one)]
-    pub(crate) dim: usize,
-    /// Sampling bias, 0 to 1: the covariance of synthetic samples is multiplied by it
-    #[arg(long, value_name = "L", default_value_t = 1.0)]
-    pub(crate) lambda: f64,
-    /// Seed; calculations of one seed share random numbers
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) seed: u64,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct CurveArgs {
-    /// Which real data later generations see
-    #[arg(long = "loop", value_name = "KIND", default_value = "fresh-data", value_parser = ["fully-synthetic", "synthetic-augmentation", "fresh-data"])]
-    pub(crate) kind: String,
-    /// Real samples of generation 1 [default: --n-real, or --n-synthetic in the fully synthetic loop]
-    #[arg(long, value_name = "N")]
-    pub(crate) n_initial: Option<u64>,
-    /// Real samples of later generations
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(crate) n_real: u64,
-    /// Synthetic samples of later generations
-    #[arg(long, value_name = "N")]
-    pub(crate) n_synthetic: u64,
-    /// Models that supply synthetic samples: the last K, or all
-    #[arg(long, value_name = "K", default_value = "1")]
-    pub(crate) history: String,
-    /// Last generation
-    #[arg(long, value_name = "T", default_value_t = 40)]
-    pub(crate) generations: u32,
-    /// Independent loops over which is averaged
-    #[arg(long, value_name = "R", default_value_t = 100)]
-    pub(crate) replicates: u32,
-    #[command(flatten)]
-    pub(crate) calculation: CalculationArgs,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct LimitArgs {
-    /// Fresh real samples of a generation
-    #[arg(long, value_name = "N")]
-    pub(crate) n_real: u64,
-    /// Synthetic samples of a generation
-    #[arg(long, value_name = "N")]
-    pub(crate) n_synthetic: u64,
-    /// Models that supply synthetic samples: the last K, or all
-    #[arg(long, value_name = "K", default_value = "1")]
-    pub(crate) history: String,
-    /// Relative standard error of the effective sample size at which to stop
-    #[arg(long, value_name = "E", default_value_t = 0.0025)]
-    pub(crate) relative_se: f64,
-    #[command(flatten)]
-    pub(crate) calculation: CalculationArgs,
-}
-
-#[derive(Debug, ClapArgs)]
-pub(crate) struct ThresholdArgs {
-    /// Fresh real samples of a generation
-    #[arg(long, value_name = "N")]
-    pub(crate) n_real: u64,
-    /// Relative standard error of the limit at the threshold
-    #[arg(long, value_name = "E", default_value_t = 0.0025)]
-    pub(crate) relative_se: f64,
-    #[command(flatten)]
-    pub(crate) calculation: CalculationArgs,
 }

@@ -40,6 +40,9 @@ pub struct Fixed {
     pub seed: u64,
     /// t; 0 is held-out real data against the reference.
     pub generation: u32,
+    /// "limit" when the record is of t -> infinity: generation 1 is the limit, 0 the fresh real samples alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quantity: Option<String>,
     /// Model family.
     pub model: String,
     /// Loop kind.

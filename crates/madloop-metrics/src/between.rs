@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
-use crate::cloud::{Band, Block, Cloud, LANES, Precision, Products, squared_distance, vectorised};
+use crate::cloud::{Band, Block, Cloud, LANES, Precision, Products, squared_distance};
+use crate::exp::vectorised;
 use crate::subsets::{KernelSums, Subsets, add_up};
 use crate::tiles::ranges;
 
@@ -82,9 +83,12 @@ pub(crate) fn between<T: Precision>(
                 for (row, products) in rows.iter_mut().zip(tile) {
                     if needs_distances {
                         let limits = (real_limits.as_slice(), balls.real_nearest);
-                        vectorised(|| {
-                            row.look(generated, real, columns.start, products, limits, (&covered, &recalled));
-                        });
+                        vectorised(
+                            #[inline(always)]
+                            || {
+                                row.look(generated, real, columns.start, products, limits, (&covered, &recalled));
+                            },
+                        );
                     }
                     if let (Some(sums), Some((ours, theirs)), Some(ranks)) = (&mut sums, &terms, &ranks) {
                         let term = ours[row.i];

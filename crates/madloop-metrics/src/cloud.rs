@@ -13,6 +13,7 @@ use faer::{Accum, MatMut, MatRef, Par};
 use madloop_core::Features;
 use rayon::prelude::*;
 
+use crate::exp::vectorised;
 use crate::tiles::ranges;
 
 /// Columns multiplied at a time.
@@ -77,11 +78,6 @@ pub(crate) fn in_double(x: &Features, y: &Features, centre: &[f64], cubed: bool)
     let middle = norms.len() / 2;
     let (_, &mut median, _) = norms.select_nth_unstable_by(middle, f64::total_cmp);
     largest > 0.0 && !(1e-30..1e30).contains(&largest) || cubed && largest > 1e5 * median
-}
-
-/// Runs `work` with the widest vector instructions of this machine; results are the same with any.
-pub(crate) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
-    pulp::Arch::new().dispatch(work)
 }
 
 /// Rows and columns of a block of products; scratch memory is `(rows + columns) * d + rows * columns` numbers a thread at most.
@@ -156,7 +152,10 @@ impl<'a> Cloud<'a> {
         let centre: Vec<f64> = centre(&self.high, &self.low).collect();
         let half: f64 = centre.iter().map(|c| c * c).sum::<f64>() / 2.0;
         let term = |row: usize| {
-            vectorised(|| (sum_of(self.set.row(row), &self.high, &self.low, |x, c| x * c) + half) / d + 0.5)
+            vectorised(
+                #[inline(always)]
+                || (sum_of(self.set.row(row), &self.high, &self.low, |x, c| x * c) + half) / d + 0.5,
+            )
         };
         (0..self.set.rows).into_par_iter().with_min_len(64).map(term).collect()
     }
@@ -173,14 +172,17 @@ impl<'a> Cloud<'a> {
         let width = columns.len();
         let start = out.len();
         out.resize(start + rows.len().next_multiple_of(GRAIN) * width, T::default());
-        vectorised(|| {
-            for (out, row) in out[start..].chunks_exact_mut(width).zip(rows) {
-                let row = &self.set.row(row)[columns.clone()];
-                for (((out, &value), &high), &low) in out.iter_mut().zip(row).zip(high).zip(low) {
-                    *out = T::centred(value, high, low, self.scale);
+        vectorised(
+            #[inline(always)]
+            || {
+                for (out, row) in out[start..].chunks_exact_mut(width).zip(rows) {
+                    let row = &self.set.row(row)[columns.clone()];
+                    for (((out, &value), &high), &low) in out.iter_mut().zip(row).zip(high).zip(low) {
+                        *out = T::centred(value, high, low, self.scale);
+                    }
                 }
-            }
-        });
+            },
+        );
     }
 }
 
@@ -195,7 +197,12 @@ fn centre<'a>(high: &'a [f32], low: &'a [f32]) -> impl Iterator<Item = f64> + 'a
 
 /// Squared norms of the differences to the centre (`[n]`).
 fn norms(set: &Features, high: &[f32], low: &[f32]) -> Vec<f64> {
-    let norm = |row| vectorised(|| sum_of(set.row(row), high, low, |x, _| x * x));
+    let norm = |row| {
+        vectorised(
+            #[inline(always)]
+            || sum_of(set.row(row), high, low, |x, _| x * x),
+        )
+    };
     (0..set.rows).into_par_iter().with_min_len(64).map(norm).collect()
 }
 

@@ -238,24 +238,6 @@ impl Block {
     }
 }
 
-/// |x - y|^2, summed directly: exactly 0 for equal rows and symmetric.
-#[inline(always)]
-pub(crate) fn squared_difference(x: &[f32], y: &[f32]) -> f64 {
-    let square = |(&x, &y): (&f32, &f32)| {
-        let difference = f64::from(x) - f64::from(y);
-        difference * difference
-    };
-    let mut sums = [0.0; 8];
-    let (xs, ys) = (x.chunks_exact(8), y.chunks_exact(8));
-    let rest: f64 = xs.remainder().iter().zip(ys.remainder()).map(square).sum();
-    for (x, y) in xs.zip(ys) {
-        for (sum, pair) in sums.iter_mut().zip(x.iter().zip(y)) {
-            *sum += square(pair);
-        }
-    }
-    sums.iter().sum::<f64>() + rest
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -310,9 +292,9 @@ mod tests {
     #[test]
     fn differences_are_exact_at_zero() {
         let set = gaussian(3, 2, 19, 5.0);
-        assert_eq!(squared_difference(set.row(0), set.row(0)), 0.0);
+        assert_eq!(crate::cloud::squared_distance(set.row(0), set.row(0)), 0.0);
         let expected: f64 =
             set.row(0).iter().zip(set.row(1)).map(|(&a, &b)| (f64::from(a) - f64::from(b)).powi(2)).sum();
-        assert!((squared_difference(set.row(0), set.row(1)) - expected).abs() < 1e-13);
+        assert!((crate::cloud::squared_distance(set.row(0), set.row(1)) - expected).abs() < 1e-13);
     }
 }

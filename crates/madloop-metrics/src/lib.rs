@@ -33,6 +33,7 @@ mod score;
 mod settings;
 mod sinkhorn;
 mod sliced;
+mod spectrum;
 mod spread;
 mod subsets;
 #[cfg(test)]
@@ -61,6 +62,7 @@ pub use score::{Arrays, Reference};
 pub use settings::{Inside, Settings};
 pub use sinkhorn::{SINKHORN_BLUR, SINKHORN_SCALING, sinkhorn};
 pub use sliced::{SLICED_PROJECTIONS, sliced_w2, sliced_w2_along};
+pub use spectrum::{Spectrum, covariance_eigenvalues, spectrum};
 pub use spread::{trace, trace_cov};
 pub use vendi::vendi;
 pub use wasserstein::{W2_LIMIT, w2_sq};

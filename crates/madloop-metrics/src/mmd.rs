@@ -5,9 +5,10 @@ use std::ops::Range;
 use madloop_core::Features;
 use rayon::prelude::*;
 
+use crate::cloud::squared_distance;
 use crate::error::{check_pair, check_rows};
 use crate::exp::{exp, vectorised};
-use crate::gram::{Block, Rows, squared_difference};
+use crate::gram::{Block, Rows};
 use crate::tiles::ranges;
 use crate::{MetricsError, Result};
 
@@ -123,7 +124,7 @@ fn median_distance(real: &Features) -> Result<f64> {
             let x = rows.raw(i);
             vectorised(
                 #[inline(always)]
-                || squares.iter_mut().enumerate().for_each(|(j, square)| *square = squared_difference(x, rows.raw(j))),
+                || squares.iter_mut().enumerate().for_each(|(j, square)| *square = squared_distance(x, rows.raw(j))),
             );
             squares
         })
@@ -271,7 +272,7 @@ mod tests {
     use crate::testing::{gaussian, in_pool, lattice};
 
     fn kernel(x: &[f32], y: &[f32], sigma: f64) -> f64 {
-        (-squared_difference(x, y) / (2.0 * sigma * sigma)).exp()
+        (-squared_distance(x, y) / (2.0 * sigma * sigma)).exp()
     }
 
     fn brute_force(x: &Features, y: &Features, sigma: f64) -> f64 {

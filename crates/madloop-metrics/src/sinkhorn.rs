@@ -242,7 +242,7 @@ mod tests {
     /// The same iteration on dense matrices, written as the definition reads.
     fn naive(x: &Features, y: &Features, blur: f64, scaling: f64) -> f64 {
         let cost = |x: &Features, y: &Features| -> Vec<Vec<f64>> {
-            let entry = |i: usize, j: usize| 0.5 * crate::gram::squared_difference(x.row(i), y.row(j));
+            let entry = |i: usize, j: usize| 0.5 * crate::cloud::squared_distance(x.row(i), y.row(j));
             (0..x.rows).map(|i| (0..y.rows).map(|j| entry(i, j)).collect()).collect()
         };
         let soft_min = |eps: f64, cost: &[Vec<f64>], g: &[f64]| -> Vec<f64> {

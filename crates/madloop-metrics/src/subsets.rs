@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::cloud::vectorised;
+use crate::exp::vectorised;
 
 /// Partial sums of one row: a pair adds to the one of its partner's rank modulo this.
 const SUMS: usize = 4;
@@ -93,7 +93,10 @@ impl<'a> KernelSums<'a> {
         }
         let kernel = &mut self.kernel;
         kernel.resize(columns.len(), 0.0);
-        vectorised(|| kernel.iter_mut().zip(bases).for_each(|(kernel, base)| *kernel = base * base * base));
+        vectorised(
+            #[inline(always)]
+            || kernel.iter_mut().zip(bases).for_each(|(kernel, base)| *kernel = base * base * base),
+        );
         let first = self.left.starts[row] - self.left.starts[self.band.start];
         for (sums, &subset) in self.sums[first..].iter_mut().zip(self.left.of_row(row)) {
             let members = &self.right.rows[subset as usize];

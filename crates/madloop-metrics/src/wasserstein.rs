@@ -3,9 +3,9 @@
 use madloop_core::Features;
 use rayon::prelude::*;
 
+use crate::cloud::squared_distance;
 use crate::error::{check_pair, check_rows};
 use crate::exp::vectorised;
-use crate::gram::squared_difference;
 use crate::moments::{mean, variances};
 use crate::transport::coupling;
 use crate::{MetricsError, Result};
@@ -46,7 +46,7 @@ pub fn w2_sq(real: &Features, generated: &Features) -> Result<f64> {
             #[inline(always)]
             || {
                 for (j, cost) in costs.iter_mut().enumerate() {
-                    *cost = squared_difference(real.row(i), generated.row(j));
+                    *cost = squared_distance(real.row(i), generated.row(j));
                 }
             },
         );
@@ -146,7 +146,7 @@ mod tests {
     fn points_are_at_their_mean_square() {
         let x = gaussian(4, 60, 3, 0.0);
         let point = Features { rows: 7, dim: 3, values: [1.0, -2.0, 0.5].repeat(7) };
-        let expected = (0..60).map(|i| squared_difference(x.row(i), point.row(0))).sum::<f64>() / 60.0;
+        let expected = (0..60).map(|i| squared_distance(x.row(i), point.row(0))).sum::<f64>() / 60.0;
         assert!((w2_sq(&x, &point).expect("defined") - expected).abs() < 1e-13);
     }
 

@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rayon::prelude::*;
 
-use crate::cloud::{Band, Block, Cloud, LANES, Precision, Products, squared_distance, vectorised};
+use crate::cloud::{Band, Block, Cloud, LANES, Precision, Products, squared_distance};
+use crate::exp::vectorised;
 use crate::subsets::{KernelSums, Subsets, add_up};
 use crate::tiles::ranges;
 
@@ -50,7 +51,10 @@ pub(crate) fn within<T: Precision>(cloud: &Cloud<'_>, k: usize, subsets: Option<
                 let ranks = subsets.map(|subsets| subsets.ranks_in(columns.clone()));
                 for (i, products) in band.clone().zip(tile) {
                     if k > 0 {
-                        vectorised(|| nearest.row(cloud, square, i, columns.start, products));
+                        vectorised(
+                            #[inline(always)]
+                            || nearest.row(cloud, square, i, columns.start, products),
+                        );
                     }
                     if let (Some(sums), Some(terms), Some(ranks)) = (&mut sums, &terms, &ranks) {
                         let bases = products.iter().zip(&terms[columns.clone()]);

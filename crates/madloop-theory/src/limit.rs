@@ -8,7 +8,7 @@ use crate::chain::{Chain, mean_sq};
 use crate::controls::coefficients;
 use crate::linalg::Factor;
 use crate::samples::SampleCurve;
-use crate::second::Stationary;
+use crate::second::{Stationary, Traces};
 use crate::{Estimate, GaussianLoop, Result, TheoryError};
 
 const START: Stream = Stream::named("theory-start");
@@ -82,7 +82,7 @@ pub fn limit(settings: &GaussianLoop, effort: Effort) -> Result<Limit> {
 /// Settings out of range; n_real below 2; another loop or pool; a history without end, which never settles; a curve of other
 /// real data.
 pub fn limit_on(curve: &SampleCurve, settings: &GaussianLoop, effort: Effort) -> Result<Limit> {
-    check(settings)?;
+    check_limit(settings)?;
     effort.check()?;
     if curve.spectrum() != settings.covariance.spectrum()? {
         let value = curve.spectrum().len() as f64;
@@ -112,7 +112,11 @@ pub fn limit_on(curve: &SampleCurve, settings: &GaussianLoop, effort: Effort) ->
     }
 }
 
-fn check(settings: &GaussianLoop) -> Result<()> {
+/// That a loop has a limit.
+///
+/// # Errors
+/// As [`limit_on`], but for the covariance.
+pub fn check_limit(settings: &GaussianLoop) -> Result<()> {
     let error = |name, value: f64, must| Err(TheoryError::Setting { name, value, must });
     // n_initial is of no consequence.
     GaussianLoop { n_initial: settings.n_initial.max(2), ..settings.clone() }.check()?;
@@ -138,8 +142,7 @@ pub(crate) struct Start {
 
 impl Start {
     /// With the first two stationary moments of the model; without second moments, with those of `fallback` samples.
-    pub(crate) fn matching(curve: &SampleCurve, exact: &Stationary, fallback: f64) -> Self {
-        let traces = curve.traces();
+    pub(crate) fn matching(traces: Traces, exact: &Stationary, fallback: f64) -> Self {
         let scale = exact.trace / traces.first;
         let one = scale * scale * (traces.second + traces.first * traces.first);
         let degrees = exact.squared_trace.map(|q| one / (q - scale * scale * traces.second));
@@ -165,6 +168,46 @@ impl Start {
     }
 }
 
+/// What chains start from, and how many generations they need.
+struct Pace {
+    start: Start,
+    exact: Option<Stationary>,
+    burn_in: u32,
+    /// Generations between measurements.
+    stride: u32,
+}
+
+impl Pace {
+    fn of(traces: Traces, settings: &GaussianLoop) -> Self {
+        let (n_r, n_s) = (settings.n_real as f64, settings.n_synthetic as f64);
+        let exact = (settings.history == History::Last(1)).then(|| Stationary::of(traces, n_r, n_s, settings.lambda));
+        let (start, contraction) = match &exact {
+            Some(exact) => (Start::matching(traces, exact, n_r), exact.contraction),
+            None => several(traces, settings),
+        };
+        // Chains forget at rate log(1 / contraction) a generation; four measurements a correlation time are enough.
+        let rate = -contraction.max(1e-3).ln();
+        let burn_in = (20.0_f64.ln() / rate).ceil().clamp(4.0, 1e6) as u32;
+        let stride = (0.25 / rate).round().clamp(1.0, 1e6) as u32;
+        Self { start, exact, burn_in, stride }
+    }
+}
+
+/// Generations that the calculation of a limit simulates at the least, all chains together: about d^3 operations each.
+///
+/// # Errors
+/// As [`limit_on`].
+pub fn limit_generations(settings: &GaussianLoop) -> Result<f64> {
+    check_limit(settings)?;
+    if settings.n_synthetic == 0 {
+        return Ok(0.0);
+    }
+    let spectrum = settings.covariance.spectrum()?;
+    let Pace { burn_in, stride, .. } = Pace::of(Traces::of(&spectrum), settings);
+    let (replicates, first_round) = sizes(spectrum.len());
+    Ok(f64::from(replicates) * (f64::from(burn_in) + f64::from(first_round) * f64::from(stride)))
+}
+
 /// Stationary chains of one loop.
 pub(crate) struct Chains<'a> {
     chains: Vec<(Chain<'a>, Vec<[f64; 4]>)>,
@@ -176,17 +219,7 @@ pub(crate) struct Chains<'a> {
 
 impl<'a> Chains<'a> {
     pub(crate) fn new(curve: &SampleCurve, settings: &'a GaussianLoop, seed: u64) -> Self {
-        let (n_r, n_s) = (settings.n_real as f64, settings.n_synthetic as f64);
-        let exact =
-            (settings.history == History::Last(1)).then(|| Stationary::of(curve.traces(), n_r, n_s, settings.lambda));
-        let (start, contraction) = match &exact {
-            Some(exact) => (Start::matching(curve, exact, n_r), exact.contraction),
-            None => several(curve, settings),
-        };
-        // Chains forget at rate log(1 / contraction) a generation; four measurements a correlation time are enough.
-        let rate = -contraction.max(1e-3).ln();
-        let burn_in = (20.0_f64.ln() / rate).ceil().clamp(4.0, 1e6) as u32;
-        let stride = (0.25 / rate).round().clamp(1.0, 1e6) as u32;
+        let Pace { start, exact, burn_in, stride } = Pace::of(curve.traces(), settings);
         let seeds = Seeds::new(seed);
         let (replicates, first_round) = sizes(curve.spectrum().len());
         let begin = |replicate| {
@@ -232,7 +265,7 @@ impl<'a> Chains<'a> {
 
 /// Start and contraction with K > 1 models, from the mean's autoregression mu_t = a (mu_{t-1} + ... + mu_{t-K}) / K + noise:
 /// its effective sample size, and the largest root of x^K = a (x^{K-1} + ... + 1) / K, squared since dist is.
-fn several(curve: &SampleCurve, settings: &GaussianLoop) -> (Start, f64) {
+fn several(traces: Traces, settings: &GaussianLoop) -> (Start, f64) {
     let History::Last(models) = settings.history else { unreachable!("a history without end was refused") };
     let (n_r, k) = (settings.n_real as f64, f64::from(models));
     let copies = if settings.synthetic_count == SyntheticCount::PerModel { k } else { 1.0 };
@@ -255,6 +288,6 @@ fn several(curve: &SampleCurve, settings: &GaussianLoop) -> (Start, f64) {
     let n_e = n_r * (1.0 + rho * k / (k + rho));
     // Means of lambda < 1 are closer to 0, traces smaller: E tr Sigma = (1 - a) tr S + a lambda E tr Sigma, nearly.
     let scale = (1.0 - share) / (1.0 - share * settings.lambda);
-    let mean_sq = curve.traces().first * scale / n_e;
+    let mean_sq = traces.first * scale / n_e;
     (Start { scale, degrees: n_e - 1.0, mean_sq }, root(share).powi(2).max(root(share * settings.lambda)))
 }

@@ -4,12 +4,13 @@
 use faer::diag::{Diag, DiagRef};
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
 use faer::linalg::cholesky::llt::factor::{cholesky_in_place, cholesky_in_place_scratch};
-use faer::linalg::evd::{
-    ComputeEigenvectors, self_adjoint_evd, self_adjoint_evd_scratch, tridiagonal_self_adjoint_evd,
-};
+use faer::linalg::evd::tridiag::{tridiag_in_place, tridiag_in_place_scratch};
+use faer::linalg::evd::tridiagonal_self_adjoint_evd;
 use faer::linalg::matmul::triangular::{BlockStructure, matmul as triangular_matmul};
 use faer::linalg::qr::no_pivoting::factor::{qr_in_place, qr_in_place_scratch, recommended_block_size};
-use faer::{Accum, Mat, MatMut, MatRef, Par};
+use faer::{Accum, Mat, MatMut, MatRef, Par, prelude::*};
+
+use crate::roots::sum_of_roots;
 
 /// Smallest ratio of two pivots for which a Cholesky factor is as good as a QR one here: the smallest variance is then known
 /// to about eps / RATIO^2 = 1e-8 of itself.
@@ -82,33 +83,35 @@ impl Factor {
         (self.is_full() && log.is_finite()).then_some(2.0 * log)
     }
 
-    /// tr(Sigma + S - 2 (S^{1/2} Sigma S^{1/2})^{1/2}) for S = diag(`roots`^2), squared W2 of the centred Gaussians. For S = s I
-    /// it is sum (s^{1/2} - sigma_i^{1/2})^2, which keeps its digits however near the two are.
+    /// tr(Sigma + S - 2 (S^{1/2} Sigma S^{1/2})^{1/2}) for S = diag(`roots`^2), squared W2 of the centred Gaussians. Where it is
+    /// small beside the traces, and S = s I, it is sum (s^{1/2} - sigma_i^{1/2})^2, which keeps its digits however near the two are.
     pub(crate) fn spread(&self, roots: &[f64]) -> f64 {
-        let (singular, s) = (self.singular_values(roots), roots[0]);
+        let s = roots[0];
+        let (diagonal, below) = tridiagonal(self.gram(roots).as_mut());
         if roots.iter().all(|&root| root == s) {
-            let lacking = (roots.len() - singular.len()) as f64;
-            return lacking * s * s + singular.iter().map(|value| (s - value / s) * (s - value / s)).sum::<f64>();
+            return s * s * isotropic_spread(&diagonal, &below, s.powi(4), roots.len());
         }
         let real: f64 = roots.iter().map(|root| root * root).sum();
-        (self.trace() + real - 2.0 * singular.iter().sum::<f64>()).max(0.0)
+        let sum = sum_of_roots(&diagonal, &below).unwrap_or_else(|| {
+            tridiagonal_eigenvalues(&diagonal, &below).iter().map(|value| value.max(0.0).sqrt()).sum()
+        });
+        (self.trace() + real - 2.0 * sum).max(0.0)
     }
 
-    /// Singular values of A F, A = diag(`roots`).
-    fn singular_values(&self, roots: &[f64]) -> Vec<f64> {
+    /// The lower half of A F F^T A, or of F^T A^2 F where that is smaller, A = diag(`roots`).
+    fn gram(&self, roots: &[f64]) -> Mat<f64> {
         let (d, r) = self.matrix.shape();
         let scaled = Mat::from_fn(d, r, |i, j| roots[i] * self.matrix[(i, j)]);
-        let side = d.min(r);
-        if side == 0 {
-            return Vec::new();
+        let mut gram = Mat::zeros(d.min(r), d.min(r));
+        if gram.nrows() == 0 {
+            return gram;
         }
-        let mut gram = Mat::zeros(side, side);
         let (lower, full) = (BlockStructure::TriangularLower, BlockStructure::Rectangular);
         let (structure, y) = (self.structure(), scaled.as_ref());
         let (lhs, rhs) = if r < d { (y.transpose(), y) } else { (y, y.transpose()) };
         let (ls, rs) = if r < d { (full, full) } else { (structure, structure.transpose()) };
         triangular_matmul(gram.as_mut(), lower, Accum::Replace, lhs, ls, rhs, rs, 1.0, Par::Seq);
-        eigenvalues(gram.as_ref()).iter().map(|value| value.max(0.0).sqrt()).collect()
+        gram
     }
 
     /// tr (F F^T)^2.
@@ -175,19 +178,38 @@ fn by_qr(columns: &Mat<f64>) -> Factor {
     Factor { matrix: Mat::from_fn(d, d, |i, j| if j <= i { entry(i, j) } else { 0.0 }) }
 }
 
-/// Eigenvalues of the symmetric `a` (`[d, d]`, its lower half), ascending; empty in the case, never seen, that they do not
-/// converge or are not finite.
-pub(crate) fn eigenvalues(a: MatRef<'_, f64>) -> Vec<f64> {
+/// Diagonal and subdiagonal of the tridiagonal matrix with the eigenvalues of the symmetric `a` (`[d, d]`, its lower half, which is
+/// overwritten).
+fn tridiagonal(mut a: MatMut<'_, f64>) -> (Vec<f64>, Vec<f64>) {
     let d = a.nrows();
-    let mut values = Diag::<f64>::zeros(d);
-    let no = ComputeEigenvectors::No;
-    let mut memory = MemBuffer::new(self_adjoint_evd_scratch::<f64>(d, no, Par::Seq, Default::default()));
-    let stack = MemStack::new(&mut memory);
-    let done = self_adjoint_evd(a, values.as_mut(), None, Par::Seq, stack, Default::default());
-    if done.is_err() {
-        return vec![f64::NAN; d];
+    if d > 1 {
+        let mut householder = Mat::zeros(recommended_block_size::<f64>(d, d), d - 1);
+        let mut memory = MemBuffer::new(tridiag_in_place_scratch::<f64>(d, Par::Seq, Default::default()));
+        let stack = MemStack::new(&mut memory);
+        tridiag_in_place(a.rb_mut(), householder.as_mut(), Par::Seq, stack, Default::default());
     }
-    values.column_vector().iter().copied().collect()
+    ((0..d).map(|i| a[(i, i)]).collect(), (1..d).map(|i| a[(i, i - 1)]).collect())
+}
+
+/// sum_i (1 - (x_i / unit)^{1/2})^2 over the eigenvalues x of a tridiagonal matrix and zeros that make them `dim`: from the
+/// sum of the roots, or, where little would be left of the difference, from each.
+pub(crate) fn isotropic_spread(diagonal: &[f64], below: &[f64], unit: f64, dim: usize) -> f64 {
+    const NEAR: f64 = 1e-5;
+    let trace = diagonal.iter().sum::<f64>() / unit;
+    let spread = sum_of_roots(diagonal, below).map(|sum| trace + dim as f64 - 2.0 * sum / unit.sqrt());
+    if let Some(spread) = spread.filter(|&spread| spread > NEAR * dim as f64) {
+        return spread;
+    }
+    let values = tridiagonal_eigenvalues(diagonal, below);
+    let apart = |value: &f64| (1.0 - (value.max(0.0) / unit).sqrt()).powi(2);
+    values.iter().map(apart).sum::<f64>() + (dim - values.len()) as f64
+}
+
+/// Eigenvalues of the symmetric `a` (`[d, d]`, its lower half), ascending; NaN in the case, never seen, that they do not converge
+/// or are not finite.
+pub(crate) fn eigenvalues(a: MatRef<'_, f64>) -> Vec<f64> {
+    let (diagonal, below) = tridiagonal(a.to_owned().as_mut());
+    tridiagonal_eigenvalues(&diagonal, &below)
 }
 
 /// Eigenvalues of the symmetric tridiagonal matrix with this diagonal (`[d]`) and subdiagonal (`[d - 1]` or longer).

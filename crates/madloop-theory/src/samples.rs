@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::blocks::{bartlett, chi};
 use crate::controls::coefficients;
-use crate::linalg::{Factor, tridiagonal_eigenvalues};
+use crate::linalg::{Factor, isotropic_spread};
 use crate::second::Traces;
 use crate::{Estimate, RealCovariance, Result, TheoryError};
 
@@ -253,9 +253,7 @@ fn isotropic(d: usize, k: u64, draw: u32) -> [f64; 3] {
         (0..small).map(|i| on[i] * on[i] + if i == 0 { 0.0 } else { below[i - 1] * below[i - 1] }).collect();
     let off: Vec<f64> = (0..small).map(|i| on[i] * below[i]).collect();
     let squares: f64 = diagonal.iter().map(|v| v * v).sum::<f64>() + 2.0 * off.iter().map(|v| v * v).sum::<f64>();
-    let roots = tridiagonal_eigenvalues(&diagonal, &off).into_iter().map(|value| value.max(0.0).sqrt());
-    let spread = roots.map(|root| (1.0 - root) * (1.0 - root)).sum::<f64>() + (d - small) as f64;
-    [spread, diagonal.iter().sum(), squares]
+    [isotropic_spread(&diagonal, &off, 1.0, d), diagonal.iter().sum(), squares]
 }
 
 #[cfg(test)]

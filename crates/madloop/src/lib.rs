@@ -5,6 +5,8 @@ pub mod config;
 pub mod data;
 mod error;
 mod estimate;
+mod limits;
+pub mod plan;
 mod present;
 mod provenance;
 pub mod report;

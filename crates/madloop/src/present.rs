@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use madloop_core::Record;
 
-use crate::report::{Direction, MetricInfo, Picture, RunView, html, write_figures};
+use crate::report::{Direction, MetricInfo, Picture, RunView, are_limits, html, write_charts, write_figures};
 use crate::store::{RunDir, write_atomically};
 use crate::{Error, Result};
 
@@ -20,7 +20,7 @@ pub fn metric_infos() -> Vec<MetricInfo> {
             madloop_metrics::Direction::Neither => Direction::Neither,
         },
     };
-    madloop_metrics::CATALOG.iter().map(info).collect()
+    crate::limits::metric_infos().into_iter().chain(madloop_metrics::CATALOG.iter().map(info)).collect()
 }
 
 /// The metrics in the order in which an experiment asks for them, then the rest of the catalogue.
@@ -42,6 +42,12 @@ pub fn view(run: &RunDir) -> Result<RunView> {
             "run the experiment again to write it anew",
         )
     })?;
+    let charts = match experiment.get("chart") {
+        None => Vec::new(),
+        Some(charts) => charts.clone().try_into().map_err(|error: toml::de::Error| {
+            Error::bad_file(run.path().join("experiment.toml"), error.to_string(), "correct its [[chart]] tables")
+        })?,
+    };
     let text = |key: &str| experiment.get(key).and_then(toml::Value::as_str).unwrap_or_default().to_owned();
     let (mut records, mut pictures): (Vec<Record>, Vec<Picture>) = (Vec::new(), Vec::new());
     for stored in run.generations()? {
@@ -57,6 +63,7 @@ pub fn view(run: &RunDir) -> Result<RunView> {
         config_toml,
         provenance: run.provenance()?,
         pictures,
+        charts,
         metrics: in_order_of(&experiment),
     })
 }
@@ -70,6 +77,11 @@ pub fn write_report(runs: &[RunView], target: &Path) -> Result<()> {
 pub fn report_run(run: &RunDir, view: &RunView) -> Result<(PathBuf, Vec<PathBuf>)> {
     let page = run.path().join("report.html");
     write_report(std::slice::from_ref(view), &page)?;
-    let figures = write_figures(&view.records, &view.metrics, &run.path().join("figures"))?;
+    let folder = run.path().join("figures");
+    let mut figures = write_charts(&view.records, &view.charts, &view.metrics, &folder)?;
+    // A limit is one number a cell: there is nothing to draw over generations.
+    if !are_limits(&view.records) {
+        figures.extend(write_figures(&view.records, &view.metrics, &folder)?);
+    }
     Ok((page, figures))
 }

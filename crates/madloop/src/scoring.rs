@@ -231,8 +231,12 @@ impl Evaluator for SetEvaluator {
         if !of_modes.is_empty() {
             self.score_modes(&features, &mut scores, &of_modes);
         }
-        if let Some(training) = judged.training.filter(|_| features.rows > 0) {
-            audit(&mut scores, &spread_features(self.features.as_ref(), training)?, &features);
+        match judged.training {
+            Some(training) if features.rows > 0 => {
+                audit(&mut scores, &spread_features(self.features.as_ref(), training)?, &features);
+            }
+            Some(_) => scores.set("lambda_eff", Err("no samples are scored (score.n is 0)".into())),
+            None => scores.set("lambda_eff", Err("generation 0 is real data: no model was trained".into())),
         }
         Ok(scores)
     }

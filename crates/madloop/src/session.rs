@@ -9,11 +9,13 @@ use madloop_core::{
     Cancel, Cell, CellEnd, ClassSchedule, FirstGeneration, Loop, Observer, Parts, Real, RealPool, Record, Seeds,
     Stopwatch, Trainer, run_cell,
 };
+use madloop_theory::{GaussianLoop, SampleCurve, TheoryError};
 use serde_json::{Value, json};
 
 use crate::config::{CellConfig, Swept};
 use crate::data::{DataDir, DataSet, open};
 use crate::estimate::{Estimate, bytes_in_words, keep_in_words, machine_rate, seconds_in_words};
+use crate::limits::LimitCell;
 use crate::scoring::SetEvaluator;
 use crate::store::{CellStore, Committed, RunDir};
 use crate::{Error, Result, provenance};
@@ -47,11 +49,17 @@ pub struct Session {
 struct Prepared {
     config: CellConfig,
     cell: Cell,
-    trainer: Box<dyn Trainer>,
-    evaluator: Arc<SetEvaluator>,
-    data: Arc<DataSet>,
+    work: Work,
     /// What the cell costs from its first generation on.
     estimate: Estimate,
+}
+
+/// What a cell does.
+enum Work {
+    /// Trains, samples and scores.
+    Loop { trainer: Box<dyn Trainer>, evaluator: Arc<SetEvaluator>, data: Arc<DataSet> },
+    /// Is calculated.
+    Limit(LimitCell),
 }
 
 /// Rewrites records.jsonl as cells finish, in at most a twentieth of the time: a rewrite reads every record of the run.
@@ -92,32 +100,42 @@ impl Session {
     /// Loads the data, prepares the reference sets and checks every cell: what can fail fails here, before anything is written.
     pub fn prepare(swept: Swept, dirs: &DataDir, workers: Workers) -> Result<Self> {
         let pool = pool(workers.threads.max(workers.jobs))?;
-        let (mut sets, mut evaluators, mut firsts) =
-            (Shared(BTreeMap::new()), Shared(BTreeMap::new()), Shared(BTreeMap::new()));
+        let (mut sets, mut evaluators, mut firsts, mut curves) =
+            (Shared(BTreeMap::new()), Shared(BTreeMap::new()), Shared(BTreeMap::new()), Shared(BTreeMap::new()));
         let rate = machine_rate();
         let mut cells = Vec::new();
         for config in &swept.cells {
             let experiment = &config.config;
-            let data_key = json!(experiment.data).to_string();
-            let data: Arc<DataSet> = sets.get(data_key, || pool.install(|| open(&experiment.data, dirs)))?;
-            let plan = experiment.plan.resolve()?;
-            check(config, &plan, &data)?;
-            let key = json!([experiment.data, experiment.model, experiment.score]).to_string();
-            let evaluator = evaluators.get(key, || pool.install(|| SetEvaluator::new(experiment, &data)))?;
-            let first = firsts.get(config.first_generation_key()?, || Ok(FirstGeneration::default()))?;
-            let trainer = experiment.model.trainer()?;
-            let cell = Cell {
+            let mut cell = Cell {
                 name: config.name.clone(),
                 seed: config.seed,
-                plan,
+                plan: experiment.plan.resolve()?,
                 generations: experiment.generations,
                 schedule: experiment.score.schedule(),
-                template: template(config, &evaluator),
-                first,
+                template: template(config),
+                first: firsts.get(config.first_generation_key()?, || Ok(FirstGeneration::default()))?,
             };
+            let curve = |settings: &GaussianLoop| {
+                let bad = |error: TheoryError| Error::config("[data]", error.to_string());
+                let key = json!(experiment.data).to_string();
+                curves.get(key, || SampleCurve::new(&settings.covariance).map_err(bad))
+            };
+            if let Some(limit) = LimitCell::new(config, curve)? {
+                let estimate = Estimate { core_seconds: limit.work()? / rate, disk_bytes: 16384.0 };
+                cells.push(Prepared { config: config.clone(), cell, work: Work::Limit(limit), estimate });
+                continue;
+            }
+            let data_key = json!(experiment.data).to_string();
+            let data: Arc<DataSet> = sets.get(data_key, || pool.install(|| open(&experiment.data, dirs)))?;
+            check(config, &cell.plan, &data)?;
+            let key = json!([experiment.data, experiment.model, experiment.score]).to_string();
+            let evaluator = evaluators.get(key, || pool.install(|| SetEvaluator::new(experiment, &data)))?;
+            evaluator.feature_name().clone_into(&mut cell.template.fixed.features);
+            let trainer = experiment.model.trainer()?;
             let shape = data.real.shape();
             let estimate = Estimate::of_cell(config, &cell.plan, trainer.as_ref(), &evaluator, shape, rate);
-            cells.push(Prepared { config: config.clone(), cell, trainer, evaluator, data, estimate });
+            let work = Work::Loop { trainer, evaluator, data };
+            cells.push(Prepared { config: config.clone(), cell, work, estimate });
         }
         let mut provenance = provenance::machine(workers.threads, workers.jobs);
         provenance["data"] = sets.0.values().map(|set| provenance::data(set)).collect();
@@ -141,22 +159,29 @@ impl Session {
         let cores = (self.workers.jobs * self.workers.threads) as f64;
         let cells = self.cells.len();
         let (estimate, missing) = self.left(out);
-        let what = format!(
-            "{cells} {} of {} generations",
-            if cells == 1 { "cell" } else { "cells" },
-            self.swept.base.generations
-        );
+        let limits = self.swept.base.theory.is_some();
+        let what = match limits {
+            true => format!("{cells} {}", if cells == 1 { "limit" } else { "limits" }),
+            false => format!(
+                "{cells} {} of {} generations",
+                if cells == 1 { "cell" } else { "cells" },
+                self.swept.base.generations
+            ),
+        };
         if missing == 0 {
             return format!("{what}: all of them are there");
         }
         let done = cells * self.swept.base.generations as usize - missing;
+        let keeps = match limits {
+            true => String::new(),
+            false => format!("; keeps {}", keep_in_words(self.swept.base.store.keep)),
+        };
         format!(
-            "{what}{}: {} on {cores:.0} {}, {} of disk; keeps {}",
+            "{what}{}: {} on {cores:.0} {}, {} of disk{keeps}",
             if done > 0 { format!(", {done} of them there") } else { String::new() },
             seconds_in_words(estimate.core_seconds / cores),
             if cores > 1.0 { "threads" } else { "thread" },
             bytes_in_words(estimate.disk_bytes),
-            keep_in_words(self.swept.base.store.keep),
         )
     }
 
@@ -214,11 +239,21 @@ impl Session {
         on_commit: Committed<'_>,
     ) -> Result<CellEnd> {
         cancel.check()?;
-        let Prepared { config, cell, trainer, evaluator, data, .. } = prepared;
+        let Prepared { config, cell, work, .. } = prepared;
         let store = &config.config.store;
         let folder: PathBuf = run.cell(&cell.name);
+        let window = match work {
+            Work::Loop { evaluator, .. } => evaluator.window(),
+            Work::Limit(_) => None,
+        };
         let mut journal =
-            CellStore::open(folder, store.keep, store.commit_seconds, evaluator.window(), on_commit, cancel, observer)?;
+            CellStore::open(folder, store.keep, store.commit_seconds, window, on_commit, cancel, observer)?;
+        // The cell's own pool: nothing of another cell runs in it.
+        let own = pool(self.workers.threads)?;
+        let (trainer, evaluator, data) = match work {
+            Work::Limit(limit) => return Ok(own.install(|| limit.run(cell, &mut journal, observer, cancel))?),
+            Work::Loop { trainer, evaluator, data } => (trainer, evaluator, data),
+        };
         let real = RealPool::new(data.real.clone(), Seeds::new(cell.seed), cell.plan.on_exhausted);
         let classes = match &data.real {
             Real::Finite(pool) => ClassSchedule::of(pool),
@@ -232,9 +267,7 @@ impl Session {
             observer,
             cancel,
         };
-        // The cell's own pool: nothing of another cell runs in it.
-        let end = pool(self.workers.threads)?.install(|| run_cell(cell, &parts, &mut journal))?;
-        Ok(end)
+        Ok(own.install(|| run_cell(cell, &parts, &mut journal))?)
     }
 
     /// That the run fits the disk, before its first generation.
@@ -277,11 +310,10 @@ fn check(config: &CellConfig, plan: &Loop, data: &DataSet) -> Result<()> {
 }
 
 /// What all records of a cell have in common.
-fn template(config: &CellConfig, evaluator: &SetEvaluator) -> Record {
+fn template(config: &CellConfig) -> Record {
     let mut record = Record { params: config.params.clone(), ..Record::default() };
     record.fixed.run = config.config.name.clone();
     record.fixed.k = config.config.score.k as u32;
-    record.fixed.features = evaluator.feature_name().to_owned();
     record.fixed.reference = match config.config.score.reference {
         crate::config::ReferenceSplit::Test => "test".into(),
         crate::config::ReferenceSplit::Train => "train".into(),

@@ -2,6 +2,7 @@
 
 pub(crate) mod data;
 pub(crate) mod list;
+pub(crate) mod plan;
 pub(crate) mod report;
 pub(crate) mod run;
 pub(crate) mod score;

@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::bail;
+use comfy_table::CellAlignment;
 use madloop::config::load;
 use madloop::data::DataDir;
+use madloop::report::{ChartTable, RunView, are_limits, chart_tables, limit_table};
 use madloop::{Session, Workers, report_run, view};
 use madloop_core::{Observer, Record, Timing};
 
@@ -53,7 +55,10 @@ pub(crate) fn run(args: &RunArgs, signals: &Signals) -> anyhow::Result<()> {
 
     let view = view(&run)?;
     let (page, figures) = report_run(&run, &view)?;
-    if !json {
+    if !json && are_limits(&view.records) {
+        limits(&view);
+        output::line(&madloop::report::meaning(&view.records, &view.metrics));
+    } else if !json {
         let (table, hidden) = table::of_records(&view.records, &view.metrics);
         output::line(&table.to_string());
         if hidden > 0 {
@@ -74,6 +79,25 @@ pub(crate) fn run(args: &RunArgs, signals: &Signals) -> anyhow::Result<()> {
         run.path().join("figures").display()
     ));
     Ok(())
+}
+
+/// The charts of calculated limits as tables; without charts, the limits themselves.
+fn limits(view: &RunView) {
+    let mut tables = chart_tables(&view.records, &view.charts, &view.metrics);
+    if tables.is_empty() {
+        let (header, rows) = limit_table(&view.records);
+        tables.push(ChartTable { title: String::new(), what: String::new(), header, rows });
+    }
+    for ChartTable { title, what, header, rows } in tables {
+        if !title.is_empty() {
+            output::line(&format!("{title}: {what}"));
+        }
+        let mut table = table::plain();
+        table.set_header(header);
+        table.add_rows(rows);
+        table.column_iter_mut().for_each(|column| column.set_cell_alignment(CellAlignment::Right));
+        output::line(&table.to_string());
+    }
 }
 
 /// A record with its times, as one line.

@@ -43,6 +43,58 @@ fn smoke(preset: &str) {
     assert_eq!(again, resolved);
 }
 
+/// A preset of calculated limits at its smallest: (0, 1) records a limit, its charts, and nothing over generations.
+fn smoke_limits(preset: &str, limits: usize, charts: &[&str]) {
+    let folder = tempfile::tempdir().unwrap();
+    let records = run(folder.path(), &[preset, "--scale", "smoke"]);
+    assert_eq!(records.len(), 2 * limits);
+    for record in &records {
+        assert_eq!(record["quantity"], "limit");
+        assert!(record["n_e_over_n_r"].as_f64().unwrap() > 0.0 && record["model_w2_sq"].as_f64().unwrap() > 0.0);
+    }
+    let precise = records.iter().filter(|record| record["generation"] == 1).all(|record| {
+        let ratio = record["n_e_over_n_r"].as_f64().unwrap();
+        let interval = &record["intervals"]["n_e_over_n_r"];
+        interval.is_null() || interval["high"].as_f64().unwrap() - ratio < 0.02 * ratio * 1.96
+    });
+    assert!(precise, "a standard error above 2 %");
+    let run = folder.path().join(format!("runs/{preset}-smoke"));
+    let mut figures: Vec<_> = run.join("figures").read_dir().unwrap().map(|file| file.unwrap().file_name()).collect();
+    figures.sort();
+    let mut expected: Vec<String> =
+        charts.iter().flat_map(|name| [format!("{name}.png"), format!("{name}.svg")]).collect();
+    expected.sort();
+    assert_eq!(figures, expected.iter().map(std::ffi::OsString::from).collect::<Vec<_>>());
+    let page = std::fs::read_to_string(run.join("report.html")).unwrap();
+    assert_eq!(page.matches("class=\"sweep\"").count(), charts.len());
+    assert!(!page.contains("Over the generations") && page.contains("In the limit"));
+    // The same command goes on from what is there, to the same records.
+    let before = std::fs::read(run.join("records.jsonl")).unwrap();
+    let output = madloop(folder.path()).args(["run", preset, "--scale", "smoke"]).output().unwrap();
+    assert!(output.status.success() && String::from_utf8_lossy(&output.stderr).contains("all of them are there"));
+    assert_eq!(std::fs::read(run.join("records.jsonl")).unwrap(), before);
+}
+
+#[test]
+fn fig11() {
+    smoke_limits("fig11", 18, &["n_e-over-n_r"]);
+}
+
+#[test]
+fn fig12() {
+    smoke_limits("fig12", 18, &["n_e-over-n_r"]);
+}
+
+#[test]
+fn fig30() {
+    smoke_limits("fig30", 3, &["n_e-over-n_r"]);
+}
+
+#[test]
+fn fig31() {
+    smoke_limits("fig31", 18, &["real-share", "sampling-bias"]);
+}
+
 #[test]
 fn quickstart() {
     smoke("quickstart");

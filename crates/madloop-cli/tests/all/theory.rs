@@ -82,3 +82,27 @@ fn settings_out_of_range_are_named() {
         assert!(parts.iter().all(|part| why.contains(part)), "{arguments:?}: {why}");
     }
 }
+
+#[test]
+fn a_plan_is_printed_and_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let rows: String = (0..60u32).map(|i| format!("{},{},1\n", i * 37 % 61, i * i % 53)).collect();
+    std::fs::write(folder.path().join("real.csv"), rows).unwrap();
+    let plan = |more: &[&str]| {
+        let output = madloop(folder.path()).args(["plan", "--real", "real.csv"]).args(more).output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let (code, text, _) = plan(&["--lambda", "0.7", "--budget-real", "200", "-o", "out"]);
+    assert_eq!(code, Some(0));
+    assert!(text.contains("Safe amount: up to ") && text.contains("fully synthetic"), "{text}");
+    assert!(text.contains("The answer grows with the dimension"), "{text}");
+    assert!(folder.path().join("out/report.html").exists() && folder.path().join("out/phase-lambda.png").exists());
+    let (code, text, _) = plan(&["--lambda", "1", "--json"]);
+    let json: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &json["safe"]["unbounded"], &json["constant_columns"]), (Some(0), &true.into(), &1.into()));
+    let (code, _, error) = plan(&["--lambda", "2"]);
+    assert!(code == Some(1) && error.contains("from 0 (modes only) to 1"), "{error}");
+    let (code, _, error) = plan(&[]);
+    assert!(code == Some(1) && error.contains("--lambda-from"), "{error}");
+}

@@ -17,7 +17,8 @@ use sha2::{Digest, Sha256};
 
 pub use self::cache::{CACHE_LIMIT, Cache};
 pub use self::like::Like;
-use self::sets::{Set, checksum, features, features_for, subset};
+pub(crate) use self::sets::{Set, features, features_for};
+use self::sets::{checksum, subset};
 use crate::data::ReadOptions;
 use crate::scoring::{audit, check_metric, metric_error};
 use crate::{Error, Result};

@@ -13,14 +13,14 @@ use crate::stats::{self, Known, Preprocessing};
 use crate::{Error, Result};
 
 /// A set to compare.
-pub(super) enum Set {
+pub(crate) enum Set {
     Samples(Samples),
     Stats(Box<Known>),
 }
 
 impl Set {
     /// Samples, unless the file is an .npz with `mu` and `sigma`.
-    pub(super) fn load(path: &Path, read: &ReadOptions) -> Result<Self> {
+    pub(crate) fn load(path: &Path, read: &ReadOptions) -> Result<Self> {
         if path.extension().is_some_and(|extension| extension == "npz")
             && let Some(stats) = stats::read(path)?
         {
@@ -88,7 +88,7 @@ pub(super) fn fitting(samples: &Samples) -> FeatureName {
 }
 
 /// The feature map asked for, or whichever fits.
-pub(super) fn features_for(asked: Option<&str>, set: &Samples) -> Result<Values> {
+pub(crate) fn features_for(asked: Option<&str>, set: &Samples) -> Result<Values> {
     let fits = fitting(set);
     match asked {
         Some(asked) if asked != fits.name() => Err(Error::config(
@@ -113,6 +113,6 @@ pub(super) fn subset(path: &Path, set: &Samples, n: Option<usize>, seeds: Seeds)
 }
 
 /// Features of a set, which is let go.
-pub(super) fn features(map: &Values, samples: Samples) -> Result<Features> {
+pub(crate) fn features(map: &Values, samples: Samples) -> Result<Features> {
     Ok(map.features(&samples)?)
 }

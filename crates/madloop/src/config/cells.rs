@@ -14,7 +14,7 @@ use crate::{Error, Result};
 /// Cells of one run.
 const MOST_CELLS: u64 = 100_000;
 /// Tables whose keys can be swept: those that make a cell what it is.
-const SWEPT: [&str; 4] = ["data", "model", "loop", "score"];
+pub(super) const SWEPT: [&str; 4] = ["data", "model", "loop", "score"];
 
 /// What `[sweep]` says.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -309,12 +309,16 @@ impl CellConfig {
     }
 }
 
-/// What makes a cell the cell that it is: data, model, loop, score, seed and scale.
+/// What makes a cell the cell that it is: data, model, loop, theory, score, seed and scale.
 fn identity(config: &Experiment) -> String {
-    hash(&json!({
+    let mut all = json!({
         "data": config.data, "model": config.model, "loop": config.plan, "score": config.score, "seed": config.seed,
         "scale": config.scale,
-    }))
+    });
+    if let Some(theory) = &config.theory {
+        all["theory"] = json!(theory);
+    }
+    hash(&all)
 }
 
 fn hash(value: &serde_json::Value) -> String {

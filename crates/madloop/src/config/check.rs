@@ -48,6 +48,30 @@ fn check_table(table: &toml::Table, schema: &Value, root: &Value, place: &str, p
     Ok(())
 }
 
+/// Every key that the schema knows in the table `section`, with dots, whatever the choices made.
+pub(super) fn keys_of(section: &str, root: &Value) -> Vec<String> {
+    fn collect(schema: &Value, root: &Value, prefix: &str, keys: &mut Vec<String>) {
+        let schema = refers_to(schema, root).unwrap_or(schema);
+        for (key, inner) in schema.get("properties").and_then(Value::as_object).into_iter().flatten() {
+            let path = format!("{prefix}.{key}");
+            collect(inner, root, &path, keys);
+            if !keys.contains(&path) {
+                keys.push(path);
+            }
+        }
+        for key in ["oneOf", "anyOf", "allOf"] {
+            for branch in schema.get(key).and_then(Value::as_array).into_iter().flatten() {
+                collect(branch, root, prefix, keys);
+            }
+        }
+    }
+    let mut keys = Vec::new();
+    if let Some(schema) = root.get("properties").and_then(|properties| properties.get(section)) {
+        collect(schema, root, section, &mut keys);
+    }
+    keys
+}
+
 /// Whether the schema is that of a table: all else is a plain value.
 fn has_keys(schema: &Value, root: &Value) -> bool {
     let schema = refers_to(schema, root).unwrap_or(schema);

@@ -1,14 +1,17 @@
 //! Experiments: from TOML, presets and overrides to the resolved configuration of every cell.
 
 mod cells;
+mod chart;
 mod check;
 mod names;
 mod presets;
 mod raw;
 mod schema;
+mod theory;
 mod values;
 
 pub use cells::{CellConfig, Swept};
+pub use chart::ChartConfig;
 pub(crate) use names::did_you_mean;
 pub use names::nearest;
 pub use presets::{Preset, presets};
@@ -18,3 +21,5 @@ pub use schema::{
     Experiment, FeatureName, HistoryConfig, KeepConfig, KeepWord, LoopConfig, ModelConfig, ReferenceSplit, ScoreConfig,
     StoreConfig, json_schema,
 };
+pub(crate) use theory::gaussian_loop;
+pub use theory::{Quantity, TheoryConfig};

@@ -15,7 +15,17 @@ macro_rules! embedded {
     };
 }
 
-static PRESETS: &[Preset] = embedded!["quickstart", "fig10-gaussian", "fig14-gmm", "fig17-kde", "mnist-gmm"];
+static PRESETS: &[Preset] = embedded![
+    "quickstart",
+    "fig10-gaussian",
+    "fig11",
+    "fig12",
+    "fig14-gmm",
+    "fig17-kde",
+    "fig30",
+    "fig31",
+    "mnist-gmm"
+];
 
 /// All presets, the quickstart first.
 pub fn presets() -> &'static [Preset] {

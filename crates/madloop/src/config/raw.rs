@@ -4,7 +4,8 @@ use std::path::Path;
 
 use toml::{Table, Value};
 
-use super::check::{check_names, check_tag};
+use super::cells::SWEPT;
+use super::check::{check_names, check_tag, keys_of};
 use super::names::did_you_mean;
 use super::presets::presets;
 use super::schema::json_schema;
@@ -80,10 +81,16 @@ pub fn load(experiment: &str, overrides: &Overrides) -> Result<Swept> {
     if let Some(generations) = overrides.generations {
         table.insert("generations".into(), Value::Integer(i64::from(generations)));
     }
+    // A limit has no generations: its one record stands for all that come.
+    if table.contains_key("theory") && !table.contains_key("generations") {
+        table.insert("generations".into(), Value::Integer(1));
+    }
     table.insert("scale".into(), Value::String(scale.name().into()));
 
     check(&table, &place)?;
     let base = deserialize(&table, &place)?;
+    let known: Vec<String> = SWEPT.iter().flat_map(|section| keys_of(section, &schema)).collect();
+    super::chart::check(&base.charts, &known)?;
     let cells = sweep.cells(&table, base.seed, |table, cell| {
         let place = format!("{place}, {cell}");
         check(table, &place)?;
@@ -315,6 +322,9 @@ fn validate(experiment: &Experiment) -> Result<()> {
     let plan = experiment.plan.resolve()?;
     plan.check(None, u64::from(experiment.generations))?;
     experiment.model.trainer()?;
+    if experiment.theory.is_some() {
+        super::theory::gaussian_loop(experiment)?;
+    }
     let score = &experiment.score;
     if score.k == 0 {
         return bad("score.k", "0 neighbours define no neighbourhood; use at least 1 (the paper's is 5)".into());

@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::chart::ChartConfig;
+use super::theory::TheoryConfig;
 use crate::data::DataConfig;
 use crate::{Error, Result};
 
@@ -40,12 +42,18 @@ pub struct Experiment {
     /// The self-consuming loop.
     #[serde(rename = "loop")]
     pub plan: LoopConfig,
+    /// Cells that are calculated instead of run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub theory: Option<TheoryConfig>,
     /// Scoring.
     #[serde(default)]
     pub score: ScoreConfig,
     /// What is kept on disk.
     #[serde(default)]
     pub store: StoreConfig,
+    /// Charts over the sweep.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", rename = "chart")]
+    pub charts: Vec<ChartConfig>,
     /// What each scale costs on 2 cores, in words.
     #[serde(default, skip_serializing)]
     pub cost: Option<std::collections::BTreeMap<String, String>>,

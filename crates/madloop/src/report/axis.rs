@@ -89,6 +89,24 @@ fn logarithmic(low: f64, high: f64) -> Axis {
     Axis { low, high, log: true, ticks }
 }
 
+/// The axis of the values of a swept key: logarithmic where they are positive and span a factor of 8 or more. With `cells` it
+/// reaches half a step beyond the first and the last, else a little.
+pub(crate) fn map_axis(values: &[f64], cells: bool) -> Axis {
+    let (Some(&first), Some(&last)) = (values.first(), values.last()) else { return linear(0.0, 1.0) };
+    let log = first > 0.0 && last / first >= 8.0;
+    let (on, back): (fn(f64) -> f64, fn(f64) -> f64) = if log { (f64::ln, f64::exp) } else { (|x| x, |x| x) };
+    let n = values.len();
+    let (below, above) = match n {
+        1 => (0.5, 0.5),
+        _ if cells => ((on(values[1]) - on(first)) / 2.0, (on(last) - on(values[n - 2])) / 2.0),
+        _ => (0.03 * (on(last) - on(first)), 0.03 * (on(last) - on(first))),
+    };
+    let (low, high) = (back(on(first) - below), back(on(last) + above));
+    let mut axis = if log { logarithmic(low, high) } else { linear(low, high) };
+    axis.ticks.retain(|(value, _)| (low..=high).contains(value));
+    Axis { low, high, ..axis }
+}
+
 fn log_label(factor: f64, exponent: i32) -> String {
     let value = factor * 10f64.powi(exponent);
     match exponent {

@@ -1,35 +1,25 @@
 //! The charts as files: SVG and PNG for papers and slides.
 
 use std::fs;
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
-use image::{ImageFormat, RgbImage, imageops};
 use madloop_core::Record;
-use plotters::coord::Shift;
 use plotters::prelude::*;
+use plotters::style::FontTransform;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
-use plotters::style::{FontTransform, register_font};
 
-use super::plot::{COLOURS, PALETTE, Plot, dashes, plot};
+use super::canvas::{
+    self, Area, Drawing, GRID, INK, Pen, SOFT, colour, dashed, explain, fitted, font, pixel, stroke, width,
+};
+use super::plot::{Plot, plot};
+use super::sweep::sweeps;
 use super::{MetricInfo, series, view};
-use crate::store::write_atomically;
+use crate::config::ChartConfig;
 use crate::{Error, Result};
 
-/// DejaVu Sans, cut down; its licence is beside it.
-static FONT: &[u8] = include_bytes!("../../assets/DejaVuSans-subset.ttf");
 const SIZE: (u32, u32) = (1200, 800);
-/// The bitmap is drawn this many times larger and scaled down: the bitmap backend does not smooth edges.
-const OVERSAMPLE: u32 = 3;
 /// Generations drawn at most, evenly chosen.
 const GENERATIONS: usize = 400;
-static INK: RGBColor = RGBColor(30, 34, 40);
-static SOFT: RGBColor = RGBColor(96, 102, 112);
-const GRID: RGBColor = RGBColor(228, 230, 234);
-
-type Area<'a, B> = DrawingArea<B, Shift>;
-
 /// Writes `DIR/<metric>.svg` and `DIR/<metric>.png` (1200 x 800) for each of `metrics` that has values, or for every metric
 /// of the records when `metrics` is empty; returns the files. Of more than 400 generations, 400 evenly chosen ones are drawn.
 #[expect(clippy::disallowed_methods, reason = "figures are files")]
@@ -44,76 +34,26 @@ pub fn write_figures(records: &[Record], metrics: &[MetricInfo], dir: &Path) -> 
     let mut files = Vec::new();
     for plot in all.iter().filter_map(|info| plot(&settings, info)) {
         let plot = plot.thinned(GENERATIONS);
-        let stem: String = plot.metric.name.chars().map(|c| if plain(c) { c } else { '_' }).collect();
-        let (svg, png) = (dir.join(format!("{stem}.svg")), dir.join(format!("{stem}.png")));
-        write_atomically(&svg, draw_svg(&plot, &svg)?.as_ref())?;
-        write_atomically(&png, draw_png(&plot, &png)?.as_ref())?;
-        files.extend([svg, png]);
+        files.extend(canvas::write(&plot, dir, &plot.metric.name)?);
     }
     Ok(files)
 }
 
-/// Letters that a file name may have anywhere.
-fn plain(letter: char) -> bool {
-    letter.is_ascii_alphanumeric() || letter == '_' || letter == '-'
-}
-
-fn draw_svg(plot: &Plot, path: &Path) -> Result<String> {
-    let mut text = String::new();
-    {
-        let area = SVGBackend::with_string(&mut text, SIZE).into_drawing_area();
-        draw(plot, &area, Pen { scale: 1.0, bitmap: false })
-            .and_then(|()| area.present().map_err(explain))
-            .map_err(failed(path))?;
+/// Writes `DIR/<name>.svg` and `DIR/<name>.png` for each chart over the sweep that has values; returns the files.
+#[expect(clippy::disallowed_methods, reason = "figures are files")]
+pub fn write_charts(
+    records: &[Record],
+    charts: &[ChartConfig],
+    metrics: &[MetricInfo],
+    dir: &Path,
+) -> Result<Vec<PathBuf>> {
+    const REMEDY: &str = "check that the folder can be written and the disk is not full";
+    fs::create_dir_all(dir).map_err(Error::io("make the folder", dir, REMEDY))?;
+    let mut files = Vec::new();
+    for sweep in sweeps(records, charts, metrics) {
+        files.extend(canvas::write(&sweep, dir, &sweep.name)?);
     }
-    Ok(text)
-}
-
-fn draw_png(plot: &Plot, path: &Path) -> Result<Vec<u8>> {
-    let (width, height) = (SIZE.0 * OVERSAMPLE, SIZE.1 * OVERSAMPLE);
-    let mut pixels = vec![255u8; (width * height * 3) as usize];
-    {
-        let area = BitMapBackend::with_buffer(&mut pixels, (width, height)).into_drawing_area();
-        let pen = Pen { scale: f64::from(OVERSAMPLE), bitmap: true };
-        draw(plot, &area, pen).and_then(|()| area.present().map_err(explain)).map_err(failed(path))?;
-    }
-    let large = RgbImage::from_raw(width, height, pixels).unwrap_or_default();
-    let small = imageops::thumbnail(&large, SIZE.0, SIZE.1);
-    let mut bytes = Cursor::new(Vec::new());
-    small.write_to(&mut bytes, ImageFormat::Png).map_err(|e| failed(path)(e.to_string()))?;
-    Ok(bytes.into_inner())
-}
-
-fn failed(path: &Path) -> impl Fn(String) -> Error {
-    let path = path.to_owned();
-    move |why| Error::bad_file(&path, format!("the figure cannot be drawn: {why}"), "please report this as a bug")
-}
-
-fn explain(error: impl std::fmt::Display) -> String {
-    error.to_string()
-}
-
-/// Registers the embedded font as `sans-serif`: an SVG's viewer uses its own, a bitmap this one.
-fn font_ready() -> std::result::Result<(), String> {
-    static READY: OnceLock<bool> = OnceLock::new();
-    let ready = READY.get_or_init(|| register_font("sans-serif", FontStyle::Normal, FONT).is_ok());
-    if *ready { Ok(()) } else { Err("the embedded font is damaged".into()) }
-}
-
-/// How a backend draws.
-#[derive(Clone, Copy)]
-struct Pen {
-    /// Pixels of the drawing for one of the figure.
-    scale: f64,
-    /// Whether it is the bitmap backend.
-    bitmap: bool,
-}
-
-impl Pen {
-    /// What a vertically centred text of a size is moved down by: the bitmap backend centres it too high.
-    fn nudge(self, size: f64) -> f64 {
-        if self.bitmap { 0.16 * size * self.scale } else { 0.0 }
-    }
+    Ok(files)
 }
 
 /// Where things lie, in pixels of the drawing.
@@ -126,28 +66,28 @@ struct Frame<'a> {
     bottom: f64,
 }
 
-fn draw<B: DrawingBackend>(plot: &Plot, area: &Area<'_, B>, pen: Pen) -> std::result::Result<(), String> {
-    font_ready()?;
-    area.fill(&WHITE).map_err(explain)?;
-    let scale = pen.scale;
-    let legend = legend(plot, area, pen)?;
-    let (width, height) = (f64::from(SIZE.0) * scale, f64::from(SIZE.1) * scale);
-    let frame = Frame {
-        plot,
-        pen,
-        left: 128.0 * scale,
-        right: width - 128.0 * scale,
-        top: legend + 22.0 * scale,
-        bottom: height - 96.0 * scale,
-    };
-    frame.axes(area)?;
-    frame.bands(area)?;
-    frame.baselines(area)?;
-    frame.lines(area)
-}
+impl Drawing for Plot {
+    fn size(&self) -> (u32, u32) {
+        SIZE
+    }
 
-fn font(size: f64, scale: f64, colour: &'static RGBColor) -> TextStyle<'static> {
-    TextStyle::from(("sans-serif", size * scale).into_font()).color(colour)
+    fn draw<B: DrawingBackend>(&self, area: &Area<'_, B>, pen: Pen) -> std::result::Result<(), String> {
+        let scale = pen.scale;
+        let legend = legend(self, area, pen)?;
+        let (width, height) = (f64::from(SIZE.0) * scale, f64::from(SIZE.1) * scale);
+        let frame = Frame {
+            plot: self,
+            pen,
+            left: 128.0 * scale,
+            right: width - 128.0 * scale,
+            top: legend + 22.0 * scale,
+            bottom: height - 96.0 * scale,
+        };
+        frame.axes(area)?;
+        frame.bands(area)?;
+        frame.baselines(area)?;
+        frame.lines(area)
+    }
 }
 
 /// Draws the legend from the top, in as many rows as it takes; returns where it ends.
@@ -169,21 +109,6 @@ fn legend<B: DrawingBackend>(plot: &Plot, area: &Area<'_, B>, pen: Pen) -> std::
         x += needed + 34.0 * scale;
     }
     Ok(y + size / 2.0 * scale)
-}
-
-/// The text, cut to a width.
-fn fitted<B: DrawingBackend>(
-    text: &str,
-    area: &Area<'_, B>,
-    style: &TextStyle<'_>,
-    width: f64,
-) -> std::result::Result<String, String> {
-    let mut text = text.to_owned();
-    while f64::from(area.estimate_text_size(&text, style).map_err(explain)?.0) > width && text.chars().count() > 8 {
-        let kept = text.chars().count() * 9 / 10 - 1;
-        text = text.chars().take(kept).chain(['…']).collect();
-    }
-    Ok(text)
 }
 
 impl Frame<'_> {
@@ -272,85 +197,6 @@ impl Frame<'_> {
         }
         Ok(())
     }
-}
-
-fn colour(style: usize) -> RGBColor {
-    let (r, g, b) = PALETTE[style % COLOURS];
-    RGBColor(r, g, b)
-}
-
-fn pixel(x: f64, y: f64) -> (i32, i32) {
-    (x.round() as i32, y.round() as i32)
-}
-
-fn width(size: f64) -> u32 {
-    size.round().max(1.0) as u32
-}
-
-/// A line in a setting's colour and dashes.
-fn stroke<B: DrawingBackend>(
-    area: &Area<'_, B>,
-    points: &[(f64, f64)],
-    style: usize,
-    size: f64,
-    pen: Pen,
-) -> std::result::Result<(), String> {
-    let size = size * pen.scale;
-    let paint = colour(style).stroke_width(width(size));
-    let pattern: Vec<f64> = dashes(style).iter().map(|length| length * 1.8 * pen.scale).collect();
-    if pattern.is_empty() && pen.bitmap {
-        // Piece by piece with round joints: the bitmap backend's own joints are spikes where a line turns sharply.
-        for ends in points.windows(2) {
-            let path = [pixel(ends[0].0, ends[0].1), pixel(ends[1].0, ends[1].1)];
-            area.draw(&PathElement::new(path, paint)).map_err(explain)?;
-            let joint = Circle::new(path[1], width(size / 2.0) as i32, colour(style).filled());
-            area.draw(&joint).map_err(explain)?;
-        }
-        return Ok(());
-    }
-    if pattern.is_empty() {
-        let path: Vec<_> = points.iter().map(|(x, y)| pixel(*x, *y)).collect();
-        return area.draw(&PathElement::new(path, paint)).map_err(explain);
-    }
-    dashed(area, points, &pattern, paint)
-}
-
-/// Draws a path in strokes and gaps of the given lengths.
-fn dashed<B: DrawingBackend>(
-    area: &Area<'_, B>,
-    points: &[(f64, f64)],
-    pattern: &[f64],
-    paint: ShapeStyle,
-) -> std::result::Result<(), String> {
-    let (mut at, mut left) = (0, pattern[0]);
-    let mut piece: Vec<(f64, f64)> = points.first().copied().into_iter().collect();
-    let flush = |piece: &[(f64, f64)], at: usize| {
-        let drawn = at.is_multiple_of(2);
-        for ends in piece.windows(2).filter(|_| drawn) {
-            let path = [pixel(ends[0].0, ends[0].1), pixel(ends[1].0, ends[1].1)];
-            area.draw(&PathElement::new(path, paint)).map_err(explain)?;
-        }
-        Ok(())
-    };
-    for ends in points.windows(2) {
-        let (mut from, to) = (ends[0], ends[1]);
-        loop {
-            let length = (to.0 - from.0).hypot(to.1 - from.1);
-            if length <= left {
-                left -= length;
-                piece.push(to);
-                break;
-            }
-            let share = left / length;
-            from = (from.0 + (to.0 - from.0) * share, from.1 + (to.1 - from.1) * share);
-            piece.push(from);
-            flush(&piece, at)?;
-            piece = vec![from];
-            at += 1;
-            left = pattern[at % pattern.len()];
-        }
-    }
-    flush(&piece, at)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use super::plot::{COLOURS, dashes, plot};
 use super::series::{Setting, settings, settings_of};
 use super::text::{count, escape, sentence_case};
 use super::view::described;
-use super::{Direction, MetricInfo, RunView, chart, gallery, meaning, tables};
+use super::{Direction, MetricInfo, RunView, chart, gallery, limits, meaning, sweep, tables};
 
 const CSS: &str = include_str!("../../assets/report.css");
 const JS: &str = include_str!("../../assets/report.js");
@@ -42,6 +42,11 @@ pub fn html(runs: &[RunView]) -> String {
             }
         }
     }
+    document(&title, &body)
+}
+
+/// A page in the report's style: complete in itself, and fetching nothing.
+pub(crate) fn document(title: &str, body: &str) -> String {
     format!(
         r#"<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
@@ -58,7 +63,7 @@ pub fn html(runs: &[RunView]) -> String {
 <script>
 {JS}</script></body></html>
 "#,
-        escape(&title),
+        escape(title),
         version = env!("CARGO_PKG_VERSION"),
     )
 }
@@ -87,10 +92,17 @@ fn section(run: &RunView, index: usize, alone: bool, budget: usize) -> String {
         out.push_str(&format!(r#"<p class="note"><b>Expected.</b> {}</p>"#, escape(run.note.trim())));
     }
     out.push_str("</header>");
-    out.push_str(&legend(&settings));
-    out.push_str(&part("Over the generations", &charts(&settings, &metrics, &id, budget)));
-    out.push_str(&part("Samples", &gallery::gallery(&settings, &run.pictures)));
-    out.push_str(&part("First and last values", &tables::numbers(&settings, &metrics)));
+    let over_the_sweep = part("Over the sweep", &sweep::page(&run.records, &run.charts, &run.metrics));
+    if limits::are_limits(&run.records) {
+        out.push_str(&over_the_sweep);
+        out.push_str(&part("All limits", &tables::limits(&run.records)));
+    } else {
+        out.push_str(&legend(&settings));
+        out.push_str(&part("Over the generations", &charts(&settings, &metrics, &id, budget)));
+        out.push_str(&over_the_sweep);
+        out.push_str(&part("Samples", &gallery::gallery(&settings, &run.pictures)));
+        out.push_str(&part("First and last values", &tables::numbers(&settings, &metrics)));
+    }
     out.push_str(&part("Outcomes", &tables::outcomes(&settings, &metrics)));
     let mut details = String::new();
     if !run.config_toml.trim().is_empty() {
@@ -133,7 +145,7 @@ fn together(runs: &[RunView], budget: usize) -> String {
     )
 }
 
-fn part(title: &str, content: &str) -> String {
+pub(crate) fn part(title: &str, content: &str) -> String {
     if content.is_empty() {
         String::new()
     } else {
@@ -145,8 +157,14 @@ fn part(title: &str, content: &str) -> String {
 fn facts(run: &RunView, settings: &[Setting<'_>]) -> String {
     let seeds: BTreeSet<u64> = settings.iter().flat_map(|s| &s.cells).map(|cell| cell.seed).collect();
     let generations = settings.iter().map(Setting::generations).max().unwrap_or(0);
-    let mut facts =
-        vec![count(settings.len(), "setting"), count(seeds.len(), "seed"), count(generations as usize, "generation")];
+    let mut facts = match limits::are_limits(&run.records) {
+        true => vec![count(settings.len(), "limit"), count(seeds.len(), "seed")],
+        false => vec![
+            count(settings.len(), "setting"),
+            count(seeds.len(), "seed"),
+            count(generations as usize, "generation"),
+        ],
+    };
     let each = |value: &dyn Fn(&madloop_core::Record) -> String| {
         let all: BTreeSet<String> = run.records.iter().map(value).filter(|text| !text.is_empty()).collect();
         all.into_iter().collect::<Vec<_>>().join(", ")

@@ -180,7 +180,7 @@ fn value_text(value: &Value) -> (String, Order) {
 }
 
 /// A parameter's value without binary noise: 0.30000000000000004 reads 0.3.
-fn plain(value: f64) -> String {
+pub(crate) fn plain(value: f64) -> String {
     let rounded: f64 = format!("{value:.11e}").parse().unwrap_or(value);
     rounded.to_string()
 }

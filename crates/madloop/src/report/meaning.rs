@@ -6,7 +6,7 @@ use super::curve::{Curve, direction, noun};
 use super::series::{Setting, settings};
 use super::text::{count, list, pair, sentence_case, short};
 use super::view::described;
-use super::{Direction, MetricInfo};
+use super::{Direction, MetricInfo, limits};
 
 /// The metrics that tell most about a loop, best first.
 const PREFERRED: [&str; 6] = ["recall", "coverage", "modes_kept", "frechet_distance", "model_trace_cov", "trace_cov"];
@@ -15,6 +15,9 @@ const SECOND: [&str; 6] = ["precision", "frechet_distance", "density", "coverage
 
 /// Two sentences on what the records show.
 pub fn meaning(records: &[Record], metrics: &[MetricInfo]) -> String {
+    if limits::are_limits(records) {
+        return limits::meaning(records);
+    }
     let settings = settings(records);
     let metrics = described(records, metrics);
     let scored = |info: &&MetricInfo| settings.iter().any(|s| !s.series(&info.name).points.is_empty());

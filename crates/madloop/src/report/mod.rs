@@ -3,25 +3,35 @@
 //! One direction: [`settings`] groups the records, a plot is laid out once, and both the page and the figure files draw it.
 
 mod axis;
+mod canvas;
 mod chart;
 mod curve;
 mod figures;
 mod gallery;
 mod html;
 mod label;
+mod limits;
 mod meaning;
 mod picture;
 mod plot;
 mod series;
+mod sweep;
 mod tables;
 #[cfg(test)]
 mod testing;
 mod text;
 mod view;
 
-pub use figures::write_figures;
+pub(crate) use canvas::write as write_drawing;
+pub use figures::{write_charts, write_figures};
 pub use html::html;
+pub(crate) use html::{document, part};
+pub use limits::{are_limits, table as limit_table};
 pub use meaning::meaning;
 pub use picture::{Bounds, bounds, picture};
 pub use series::{Cell, Point, Series, Setting, SummaryRow, settings, summary};
+pub use sweep::{ChartTable, chart_tables};
+pub(crate) use sweep::{Map, Sweep, figure};
+pub(crate) use tables::plain as plain_table;
+pub(crate) use text::{escape, number};
 pub use view::{Direction, MetricInfo, Picture, RunView};

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use madloop_core::Record;
+
 use super::plot::COLOURS;
 use super::series::{Point, row};
 use super::text::{count, escape, number};
@@ -54,6 +56,35 @@ pub(crate) fn numbers(settings: &[Setting<'_>], metrics: &[MetricInfo]) -> Strin
 
 fn at(point: Option<Point>) -> String {
     point.map_or("–".into(), |p| format!(r#"{} <span class="t">t = {}</span>"#, number(p.mean, 3), p.generation))
+}
+
+/// All limits, folded when they are many.
+pub(crate) fn limits(records: &[Record]) -> String {
+    let (header, rows) = super::limits::table(records);
+    let table = plain(&header, &rows, "limits");
+    match rows.len() {
+        0 => String::new(),
+        n if n > LISTED => format!("<details><summary>{}</summary>{table}</details>", count(n, "limit")),
+        _ => table,
+    }
+}
+
+/// A table of texts; the first column names its rows.
+pub(crate) fn plain(header: &[String], rows: &[Vec<String>], label: &str) -> String {
+    let label = escape(label);
+    let has_words = |text: &String| text.split(' ').filter(|word| word.chars().all(char::is_alphabetic)).count() > 2;
+    let words = if rows.iter().flatten().any(has_words) { " words" } else { "" };
+    let mut out = format!(
+        r#"<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table class="numbers plain{words}"><thead><tr>"#
+    );
+    header.iter().for_each(|name| out.push_str(&format!(r#"<th scope="col">{}</th>"#, escape(name))));
+    out.push_str("</tr></thead><tbody>");
+    for row in rows {
+        let cells: Vec<String> = row.iter().map(|text| format!("<td>{}</td>", escape(text))).collect();
+        out.push_str(&format!("<tr>{}</tr>", cells.concat()));
+    }
+    out.push_str("</tbody></table></div>");
+    out
 }
 
 /// Cells that ended and models that became degenerate, and metrics without a value, with the reasons.

@@ -107,6 +107,16 @@ impl<'a> CellStore<'a> {
         Ok(store)
     }
 
+    /// The newest generation that is on disk, for cells that need no models to go on; all are told of.
+    pub(crate) fn committed(&mut self) -> Result<Option<u32>> {
+        let newest = generations(&self.folder)?.last().copied();
+        for generation in newest.map_or(0..0, |newest| self.told..newest + 1) {
+            let (record, timing) = self.read(generation)?;
+            self.tell(&record, &timing);
+        }
+        Ok(newest)
+    }
+
     /// Whether samples and model of `generation` are kept when `last` is the newest generation.
     fn is_kept(&self, generation: u32, last: u32) -> bool {
         let needed = self.plan.as_ref().is_some_and(|plan| {

@@ -1,0 +1,56 @@
+//! From sample values to what a network sees, and back.
+
+use madloop_core::{Mix, Samples, Shape};
+
+use crate::Result;
+
+/// The network sees (value - offset) / unit. Pixels go from \[0, 1\] to \[-1, 1\]; each dimension of vectors gets mean 0 and
+/// variance 1 over the training set.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Scale {
+    /// `[d]`, or one for all.
+    pub(crate) offset: Vec<f32>,
+    pub(crate) unit: Vec<f32>,
+    /// Whether samples are u8 pixels: all of the training set were.
+    pub(crate) bytes: bool,
+}
+
+impl Scale {
+    pub(crate) fn of(mix: &Mix) -> Self {
+        if mix.shape().is_image() {
+            let bytes = mix.parts().iter().all(|part| part.samples.as_u8().is_some());
+            return Self { offset: vec![0.5], unit: vec![0.5], bytes };
+        }
+        let (n, dim) = (mix.len() as f64, mix.dim());
+        let (mut mean, mut variance) = (vec![0.0; dim], vec![0.0; dim]);
+        let mut row = vec![0.0; dim];
+        let mut over_rows = |add: &mut dyn FnMut(usize, f64)| {
+            for i in 0..mix.len() {
+                mix.copy_row(i, &mut row);
+                row.iter().enumerate().for_each(|(column, &value)| add(column, f64::from(value)));
+            }
+        };
+        over_rows(&mut |column, value| mean[column] += value / n);
+        over_rows(&mut |column, value| variance[column] += (value - mean[column]).powi(2) / n);
+        // A constant dimension stays constant: the network sees 0.
+        let unit = variance.iter().map(|&variance| if variance > 0.0 { variance.sqrt() as f32 } else { 1.0 });
+        Self { offset: mean.iter().map(|&mean| mean as f32).collect(), unit: unit.collect(), bytes: false }
+    }
+
+    /// To what the network sees, in place (`[rows, d]`).
+    pub(crate) fn to_network(&self, values: &mut [f32]) {
+        let (offset, unit) = (self.offset.iter().cycle(), self.unit.iter().cycle());
+        values.iter_mut().zip(offset.zip(unit)).for_each(|(value, (offset, unit))| *value = (*value - offset) / unit);
+    }
+
+    /// Back to samples. u8 pixels are rounded to the nearest and limited to 0 and 255; f32 values stay as they are.
+    pub(crate) fn to_samples(&self, shape: Shape, mut values: Vec<f32>) -> Result<Samples> {
+        let (offset, unit) = (self.offset.iter().cycle(), self.unit.iter().cycle());
+        values.iter_mut().zip(offset.zip(unit)).for_each(|(value, (offset, unit))| *value = *value * unit + offset);
+        Ok(match self.bytes {
+            false => Samples::from_f32(shape, values)?,
+            // `as` saturates; values that are not numbers become 0 (the generator has refused them before).
+            true => Samples::from_u8(shape, values.iter().map(|value| (value * 255.0).round() as u8).collect())?,
+        })
+    }
+}

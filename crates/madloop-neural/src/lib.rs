@@ -1,0 +1,23 @@
+//! Neural model families and feature maps: the only crate that knows a tensor library.
+//!
+//! A family is a configuration ([`DdpmConfig`]) whose trainer stands behind [`madloop_core::Trainer`]. What all families
+//! share is one piece of code each: parameters by path (`params.rs`), tensor operations (`ops.rs`), training with
+//! checkpoints (`train/`), files (`file.rs`). Devices are named in `backend.rs` alone. All randomness comes from
+//! addressed streams in host memory, never from the device.
+
+mod backend;
+mod ddpm;
+mod error;
+mod file;
+mod fused;
+pub mod kernels;
+mod nets;
+mod ops;
+mod params;
+mod random;
+mod train;
+
+pub use backend::Device;
+pub use ddpm::{DdpmConfig, NetworkKind, NoiseSchedule, Sampler};
+pub use error::{Error, Result};
+pub use train::Decay;

@@ -140,7 +140,7 @@ pub(crate) struct ScoreArgs {
     /// The generated set, of the same kinds
     #[arg(long = "gen", value_name = "B")]
     pub(crate) generated: Option<PathBuf>,
-    /// Feature map: none for vectors, pixels for images [default: whichever fits]
+    /// Feature map: none for vectors, pixels for images, lenet or lenet:FILE [default: none or pixels, whichever fits]
     #[arg(long, value_name = "NAME")]
     pub(crate) features: Option<String>,
     /// Metrics, comma-separated; `all`, or `list` to describe them [default: all but the slow ones, or those of --like]
@@ -188,7 +188,7 @@ pub(crate) struct StatsArgs {
     /// The file to write, with arrays mu and sigma (f64)
     #[arg(short, long, value_name = "FILE.npz", required = true)]
     pub(crate) output: Option<PathBuf>,
-    /// Feature map: none for vectors, pixels for images [default: whichever fits]
+    /// Feature map: none for vectors, pixels for images, lenet or lenet:FILE [default: none or pixels, whichever fits]
     #[arg(long, value_name = "NAME")]
     pub(crate) features: Option<String>,
     /// Accept a set of one sample, as a part to be merged

@@ -4,15 +4,21 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-use madloop_core::{Observer, Record, Stage, Timing};
+use indicatif::{HumanDuration, MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use madloop_core::{Observer, Record, Stage, Stopwatch, Timing};
 
 use crate::output;
 
 pub(crate) struct Progress {
     bars: MultiProgress,
     run: ProgressBar,
-    cells: Mutex<BTreeMap<String, ProgressBar>>,
+    cells: Mutex<BTreeMap<String, CellBar>>,
+}
+
+struct CellBar {
+    bar: ProgressBar,
+    /// Since training of the generation began, and the steps that were done then.
+    training: Option<(Stopwatch, u64)>,
 }
 
 impl Progress {
@@ -33,9 +39,9 @@ impl Progress {
         let _ = self.bars.clear();
     }
 
-    fn with(&self, cell: &str, act: impl FnOnce(&ProgressBar)) {
-        let cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bar) = cells.get(cell) {
+    fn with(&self, cell: &str, act: impl FnOnce(&mut CellBar)) {
+        let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bar) = cells.get_mut(cell) {
             act(bar);
         }
     }
@@ -49,29 +55,42 @@ impl Observer for Progress {
     fn cell_started(&self, cell: &str, from: u32, to: u32) {
         self.run.inc(u64::from(from));
         let bar = self.bars.insert_before(&self.run, ProgressBar::new(u64::from(to)).with_position(u64::from(from)));
-        bar.set_style(style("{prefix:40!} {bar:20} t = {pos}/{len} {msg:8} {eta} left"));
+        bar.set_style(style("{prefix:40!} {bar:20} t = {pos}/{len} {msg}"));
         // Without the eight hexadecimal digits.
         bar.set_prefix(cell.rsplit_once('-').map_or(cell, |(name, _)| name).to_owned());
-        self.cells.lock().unwrap_or_else(PoisonError::into_inner).insert(cell.to_owned(), bar);
+        self.cells.lock().unwrap_or_else(PoisonError::into_inner).insert(cell.to_owned(), CellBar { bar, training: None });
     }
 
     fn stage(&self, cell: &str, _generation: u32, stage: Stage) {
-        self.with(cell, |bar| bar.set_message(stage.name()));
+        self.with(cell, |cell| {
+            cell.bar.set_message(stage.name());
+            cell.training = None;
+        });
     }
 
-    fn progress(&self, cell: &str, fraction: f64) {
-        self.with(cell, |bar| bar.set_message(format!("train {:2.0} %", 100.0 * fraction)));
+    fn progress(&self, cell: &str, progress: madloop_core::Progress) {
+        let madloop_core::Progress { done, of, loss } = progress;
+        self.with(cell, |cell| {
+            let (since, from) = cell.training.get_or_insert_with(|| (Stopwatch::new(), done));
+            let rate = (done - *from) as f64 / since.seconds();
+            let left = match rate > 0.0 {
+                true => format!(", {}", HumanDuration(Duration::from_secs_f64((of - done) as f64 / rate))),
+                false => String::new(),
+            };
+            let loss = loss.map_or_else(String::new, |loss| format!(", loss {loss:.4}"));
+            cell.bar.set_message(format!("train {done}/{of}{loss}{left}"));
+        });
     }
 
     fn generation_done(&self, record: &Record, _timing: &Timing) {
         if record.generation > 0 {
-            self.with(&record.cell, |bar| bar.set_position(u64::from(record.generation)));
+            self.with(&record.cell, |cell| cell.bar.set_position(u64::from(record.generation)));
             self.run.inc(1);
         }
     }
 
     fn cell_finished(&self, cell: &str) {
-        self.with(cell, ProgressBar::finish_and_clear);
+        self.with(cell, |cell| cell.bar.finish_and_clear());
     }
 
     fn warn(&self, message: &str) {

@@ -65,14 +65,25 @@ pub trait Observer: Send + Sync {
     fn cell_started(&self, _cell: &str, _from: u32, _to: u32) {}
     /// A stage begins.
     fn stage(&self, _cell: &str, _generation: u32, _stage: Stage) {}
-    /// How far a stage has come, from 0 to 1.
-    fn progress(&self, _cell: &str, _fraction: f64) {}
+    /// How far training has come.
+    fn progress(&self, _cell: &str, _progress: Progress) {}
     /// A generation is done.
     fn generation_done(&self, _record: &Record, _timing: &Timing) {}
     /// A cell is done or has stopped.
     fn cell_finished(&self, _cell: &str) {}
     /// Something that the user should know.
     fn warn(&self, _message: &str) {}
+}
+
+/// How far training has come.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// Steps (or classes) done.
+    pub done: u64,
+    /// Of so many.
+    pub of: u64,
+    /// The loss of the last step, of families that have one.
+    pub loss: Option<f64>,
 }
 
 /// An observer that says nothing.
@@ -91,6 +102,6 @@ pub struct Context<'a> {
     pub scratch: &'a mut dyn Blobs,
     /// Set when the run should stop.
     pub cancel: &'a Cancel,
-    /// Told how far training has come, from 0 to 1.
-    pub progress: &'a dyn Fn(f64),
+    /// Told how far training has come.
+    pub progress: &'a dyn Fn(Progress),
 }

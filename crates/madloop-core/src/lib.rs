@@ -23,7 +23,7 @@ mod seeds;
 mod state;
 mod timing;
 
-pub use context::{Cancel, Context, Observer, Silent, Stage};
+pub use context::{Cancel, Context, Observer, Progress, Silent, Stage};
 pub use error::{Error, Result};
 pub use evaluate::{Evaluator, FeatureMap, Features, Interval, Judged, Scores};
 pub use journal::{Blobs, Commit, Entry, Journal, MemoryBlobs, MemoryJournal};

@@ -33,6 +33,11 @@ pub trait Generator: Send + Sync {
         None
     }
 
+    /// The loss of every training step, of families that have one.
+    fn losses(&self) -> &[f64] {
+        &[]
+    }
+
     /// The name of the sampler, where the family has several.
     fn sampler(&self) -> Option<(String, u32)> {
         None

@@ -177,7 +177,7 @@ fn train(cell: &Cell, parts: &Parts<'_>, journal: &mut dyn Journal, mix: &Mix, s
         classes: parts.classes,
         scratch: scratch.as_mut(),
         cancel: parts.cancel,
-        progress: &|fraction| parts.observer.progress(&cell.name, fraction),
+        progress: &|progress| parts.observer.progress(&cell.name, progress),
     };
     if t > 1 {
         return parts.trainer.train(mix, &mut context);

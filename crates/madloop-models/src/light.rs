@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use madloop_core::{
-    Blobs, ClassSchedule, Context, Cost, GaussianParameters, Generator, Mix, Result, Samples, SamplingBias, Seeds,
-    Shape, Trained, Trainer,
+    Blobs, ClassSchedule, Context, Cost, GaussianParameters, Generator, Mix, Progress, Result, Samples, SamplingBias,
+    Seeds, Shape, Trained, Trainer,
 };
 use rayon::prelude::*;
 
@@ -88,7 +88,7 @@ impl<F: Family> Trainer for LightTrainer<F> {
             };
             models.push(Some(model));
             reasons.extend(reason.map(|reason| of_class_text(reason, class, classes.as_ref())));
-            (context.progress)(f64::from(class + 1) / present.len() as f64);
+            (context.progress)(Progress { done: u64::from(class) + 1, of: present.len() as u64, loss: None });
         }
         let generator = Arc::new(LightModel { family: F::NAME, shape: mix.shape(), models, classes });
         Ok(match &reasons[..] {

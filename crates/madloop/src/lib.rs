@@ -3,8 +3,10 @@
 pub mod comparison;
 pub mod config;
 pub mod data;
+pub mod device;
 mod error;
 mod estimate;
+mod feature_map;
 mod limits;
 pub mod plan;
 mod present;

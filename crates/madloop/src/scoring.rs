@@ -11,6 +11,7 @@ use madloop_metrics::{Metric, Of, Reference, Settings};
 
 use crate::config::{Experiment, FeatureName, ModelConfig, ReferenceSplit, did_you_mean};
 use crate::data::{DataConfig, DataSet, DataSource, GRID25_SIGMA, Known, grid25_centres};
+use crate::feature_map::{Mapping, feature_map, fitting};
 use crate::{Error, Result};
 
 /// Samples scored unless `score.n` says otherwise or there are fewer.
@@ -54,32 +55,14 @@ pub fn features_of(experiment: &Experiment) -> FeatureName {
     let vectors = |data: &DataConfig| {
         matches!(data.source, DataSource::Gaussian | DataSource::Grid25 | DataSource::Rosenbrock | DataSource::Path)
     };
-    experiment.score.features.unwrap_or(if vectors(&experiment.data) { FeatureName::None } else { FeatureName::Pixels })
-}
-
-/// The values of a sample as its features: pixels in \[0, 1\], or a vector as it is.
-#[derive(Debug, Clone, Copy)]
-pub struct Values(pub FeatureName);
-
-impl FeatureMap for Values {
-    fn name(&self) -> &str {
-        self.0.name()
-    }
-
-    fn dim(&self, shape: Shape) -> usize {
-        shape.len()
-    }
-
-    fn features(&self, samples: &Samples) -> madloop_core::Result<Features> {
-        Ok(Features { rows: samples.len(), dim: samples.dim(), values: samples.to_f32() })
-    }
+    experiment.score.features.clone().unwrap_or(if vectors(&experiment.data) { FeatureName::None } else { FeatureName::Pixels })
 }
 
 /// Scores generations of one data set with one configuration; shared by the cells that agree in both.
 pub struct SetEvaluator {
     n: u64,
     lambda: Option<SamplingBias>,
-    features: Box<dyn FeatureMap>,
+    features: Mapping,
     /// Metrics of features.
     metrics: Vec<&'static str>,
     /// Metrics of the model's parameters or of known modes.
@@ -104,16 +87,8 @@ impl SetEvaluator {
         let score = &experiment.score;
         let shape = data.real.shape();
         let asked = features_of(experiment);
-        if asked == FeatureName::None && shape.is_image() && score.features.is_some() {
-            let why = "none stands for vectors as they are, and the data are images; use \"pixels\"";
-            return Err(Error::config("score.features", why));
-        }
-        if asked == FeatureName::Pixels && !shape.is_image() && score.features.is_some() {
-            let why = "pixels stands for those of images, and the data are vectors; use \"none\"";
-            return Err(Error::config("score.features", why));
-        }
-        let features: Box<dyn FeatureMap> =
-            Box::new(Values(if shape.is_image() { FeatureName::Pixels } else { FeatureName::None }));
+        let asked = if score.features.is_some() { asked } else { fitting(shape) };
+        let features = feature_map(&asked, shape, "score.features")?;
         let (reference, held_out, most) = splits(experiment, data)?;
         let needs_samples =
             metrics_of(experiment).iter().any(|name| check_metric(name).is_ok_and(|metric| metric.of != Of::Model));
@@ -160,6 +135,11 @@ impl SetEvaluator {
     /// Name of the feature map.
     pub fn feature_name(&self) -> &str {
         self.features.name()
+    }
+
+    /// SHA-256 of the feature map's weights, where it has any.
+    pub fn feature_sha256(&self) -> Option<&str> {
+        self.features.sha256.as_deref()
     }
 
     fn score_model(&self, name: &str, model: Option<&dyn Generator>) -> Result<f64, String> {
@@ -233,7 +213,7 @@ impl Evaluator for SetEvaluator {
         }
         match judged.training {
             Some(training) if features.rows > 0 => {
-                audit(&mut scores, &spread_features(self.features.as_ref(), training)?, &features);
+                audit(&mut scores, &spread_features(&self.features, training)?, &features);
             }
             Some(_) => scores.set("lambda_eff", Err("no samples are scored (score.n is 0)".into())),
             None => scores.set("lambda_eff", Err("generation 0 is real data: no model was trained".into())),

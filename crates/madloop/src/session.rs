@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::config::{CellConfig, Swept};
 use crate::data::{DataDir, DataSet, open};
+use crate::device::Device;
 use crate::estimate::{Estimate, bytes_in_words, keep_in_words, machine_rate, seconds_in_words};
 use crate::limits::LimitCell;
 use crate::scoring::SetEvaluator;
@@ -98,7 +99,7 @@ impl<T> Shared<T> {
 
 impl Session {
     /// Loads the data, prepares the reference sets and checks every cell: what can fail fails here, before anything is written.
-    pub fn prepare(swept: Swept, dirs: &DataDir, workers: Workers) -> Result<Self> {
+    pub fn prepare(swept: Swept, dirs: &DataDir, workers: Workers, device: &Device) -> Result<Self> {
         let pool = pool(workers.threads.max(workers.jobs))?;
         let (mut sets, mut evaluators, mut firsts, mut curves) =
             (Shared(BTreeMap::new()), Shared(BTreeMap::new()), Shared(BTreeMap::new()), Shared(BTreeMap::new()));
@@ -131,13 +132,14 @@ impl Session {
             let key = json!([experiment.data, experiment.model, experiment.score]).to_string();
             let evaluator = evaluators.get(key, || pool.install(|| SetEvaluator::new(experiment, &data)))?;
             evaluator.feature_name().clone_into(&mut cell.template.fixed.features);
-            let trainer = experiment.model.trainer()?;
+            let trainer = experiment.model.trainer(device)?;
             let shape = data.real.shape();
             let estimate = Estimate::of_cell(config, &cell.plan, trainer.as_ref(), &evaluator, shape, rate);
             let work = Work::Loop { trainer, evaluator, data };
             cells.push(Prepared { config: config.clone(), cell, work, estimate });
         }
         let mut provenance = provenance::machine(workers.threads, workers.jobs);
+        provenance["device"] = device.name().into();
         provenance["data"] = sets.0.values().map(|set| provenance::data(set)).collect();
         Ok(Self { swept, cells, provenance, workers })
     }

@@ -31,14 +31,6 @@ pub(crate) fn overrides(args: &ExperimentArgs) -> Overrides {
     }
 }
 
-/// Refuses feature maps that this version does not have.
-pub(crate) fn check_features(asked: Option<&str>) -> anyhow::Result<()> {
-    match asked {
-        None | Some("none" | "pixels") => Ok(()),
-        Some(other) => bail!("--features {other}: this version has none (vectors as they are) and pixels"),
-    }
-}
-
 /// How images are read.
 pub(crate) fn read_options(args: &ImageArgs) -> anyhow::Result<ReadOptions> {
     let bad_size =

@@ -2,13 +2,12 @@
 
 use madloop::plan::{CANNOT_SEE, Options, plan as make};
 
-use super::{check_features, read_options};
+use super::read_options;
 use crate::args::PlanArgs;
 use crate::progress::loading;
 use crate::{output, table};
 
 pub(crate) fn plan(args: &PlanArgs) -> anyhow::Result<()> {
-    check_features(args.features.as_deref())?;
     let options = Options {
         lambda: args.lambda,
         lambda_from: args.lambda_from.clone(),

@@ -7,6 +7,7 @@ use comfy_table::CellAlignment;
 use madloop::config::load;
 use madloop::data::DataDir;
 use madloop::report::{ChartTable, RunView, are_limits, chart_tables, limit_table};
+use madloop::device::Device;
 use madloop::{Session, Workers, report_run, view};
 use madloop_core::{Observer, Record, Timing};
 
@@ -21,9 +22,7 @@ use crate::table;
 const MOST_THREADS: usize = 4096;
 
 pub(crate) fn run(args: &RunArgs, signals: &Signals) -> anyhow::Result<()> {
-    if args.device != "cpu" {
-        bail!("--device {}: this version runs on the CPU alone; leave --device out or give cpu", args.device);
-    }
+    let device: Device = args.device.parse()?;
     let swept = load(&args.experiment.experiment, &overrides(&args.experiment))?;
     let scale = swept.base.scale.clone().unwrap_or_default();
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(format!("{}-{scale}", swept.base.name)));
@@ -37,7 +36,7 @@ pub(crate) fn run(args: &RunArgs, signals: &Signals) -> anyhow::Result<()> {
     }
     let generations = swept.base.generations;
     let loading = loading(&swept.base.name);
-    let session = Session::prepare(swept, &DataDir::from_env(args.data_dir.data_dir.clone()), workers);
+    let session = Session::prepare(swept, &DataDir::from_env(args.data_dir.data_dir.clone()), workers, &device);
     loading.finish_and_clear();
     let session = session?;
     output::note(&format!("{} -> {}", session.forecast(&out), out.display()));

@@ -8,13 +8,12 @@ use serde_json::{Map, Value, json};
 use crate::args::ScoreArgs;
 use crate::{output, table};
 
-use super::{check_features, read_options};
+use super::read_options;
 
 pub(crate) fn score(args: &ScoreArgs) -> anyhow::Result<()> {
     if args.metrics.iter().any(|name| name == "list") {
         return describe(args.json);
     }
-    check_features(args.features.as_deref())?;
     let (Some(real), Some(generated)) = (&args.real, &args.generated) else {
         bail!("score compares two sets: give both --real A and --gen B (or --metrics list, to describe the metrics)");
     };

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::bail;
 use madloop::stats::{Options, Stats, measure, merge, write};
 
-use super::{check_features, read_options};
+use super::read_options;
 use crate::args::{MergeArgs, StatsArgs, StatsCommand};
 use crate::output;
 
@@ -16,7 +16,6 @@ pub(crate) fn stats(args: &StatsArgs) -> anyhow::Result<()> {
     let (Some(input), Some(to)) = (&args.input, &args.output) else {
         bail!("stats needs a set and a file to write: madloop stats INPUT -o FILE.npz");
     };
-    check_features(args.features.as_deref())?;
     let read = read_options(&args.images)?;
     let stats = measure(input, &Options { read, features: args.features.clone(), shard: args.shard })?;
     finish(&stats, to)

@@ -49,6 +49,10 @@ impl Generator for Ddpm {
         Ok(self.write(blobs)?)
     }
 
+    fn losses(&self) -> &[f64] {
+        &self.losses
+    }
+
     fn sampler(&self) -> Option<(String, u32)> {
         Some((self.config.sampler.name().to_owned(), self.config.sampler_steps() as u32))
     }

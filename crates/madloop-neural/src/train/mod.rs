@@ -7,7 +7,7 @@ mod checkpoint;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
-use madloop_core::{Context, Mix};
+use madloop_core::{Context, Mix, Progress};
 use serde_json::Value;
 
 use crate::Result;
@@ -82,7 +82,7 @@ pub(crate) fn fit(
             )));
         }
         state.losses.push(loss);
-        (context.progress)(state.step() as f64 / plan.steps as f64);
+        (context.progress)(Progress { done: state.step(), of: plan.steps, loss: Some(loss) });
         if state.step().is_multiple_of(plan.checkpoint_steps) && state.step() < plan.steps {
             state.save(context.scratch, &plan.identity)?;
         }

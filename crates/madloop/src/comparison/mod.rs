@@ -183,7 +183,7 @@ impl Both<'_> {
             seeds,
             generated_rows: Some(generated.len()),
         };
-        used.set(&map, [real.len(), generated.len()], real.dim(), settings);
+        used.set(&map, [real.len(), generated.len()], map.dim(real.shape()), settings);
         let train = options.train.as_deref().map(|path| self.training(path, &real, &map)).transpose()?;
         let per_class = if options.per_class {
             self.classes(&real, &generated, |real, generated| {
@@ -277,15 +277,16 @@ fn from_statistics(
     options: &Options,
     metrics: &[String],
 ) -> Result<Scores> {
-    if let (Some(real), Some(generated)) = (sets[0].preprocessing(read), sets[1].preprocessing(read))
+    let asked = options.features.as_deref();
+    if let (Some(real), Some(generated)) = (sets[0].preprocessing(read, asked)?, sets[1].preprocessing(read, asked)?)
         && real != generated
     {
         let why = format!("its statistics are {generated}, those of the real set {real}");
         return Err(Error::bad_file(paths[1], why, "give statistics of the same features"));
     }
     let seeds = Seeds::new(options.seed);
-    let (real_mean, real_covariance) = sets[0].moments(paths[0], options.n, seeds)?;
-    let (mean, covariance) = sets[1].moments(paths[1], options.n, seeds.at(1))?;
+    let (real_mean, real_covariance) = sets[0].moments(paths[0], options.n, seeds, asked)?;
+    let (mean, covariance) = sets[1].moments(paths[1], options.n, seeds.at(1), asked)?;
     if real_mean.len() != mean.len() {
         let why = format!("the real set has {} dimensions, the generated set {}", real_mean.len(), mean.len());
         return Err(Error::bad_file(paths[1], why, "give statistics of the same features"));

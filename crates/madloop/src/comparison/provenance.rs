@@ -14,6 +14,8 @@ pub(super) struct Used {
     files: [Value; 2],
     options: Options,
     features: String,
+    /// SHA-256 of the feature map's weights.
+    weights: Option<String>,
     /// Samples scored.
     pub(super) rows: Option<[usize; 2]>,
     /// Features of one.
@@ -37,6 +39,7 @@ impl Used {
             files,
             options: options.clone(),
             features,
+            weights: None,
             rows: None,
             dim: 0,
             training_rows: None,
@@ -46,14 +49,15 @@ impl Used {
         }
     }
 
-    pub(super) fn set(&mut self, map: &dyn FeatureMap, rows: [usize; 2], dim: usize, settings: Settings) {
+    pub(super) fn set(&mut self, map: &Mapping, rows: [usize; 2], dim: usize, settings: Settings) {
         self.features = map.name().to_owned();
+        self.weights = map.sha256.clone();
         (self.rows, self.dim, self.settings) = (Some(rows), dim, settings);
     }
 
     /// What a prepared reference depends on beside settings and metrics; `checksum` is of the rows scored.
     pub(super) fn reference_key(&self, checksum: &str, read: &ReadOptions) -> String {
-        format!("{checksum}\n{}\n{read:?}\n{}", self.features, self.dim)
+        format!("{checksum}\n{}\n{:?}\n{read:?}\n{}", self.features, self.weights, self.dim)
     }
 
     /// Notes on what scale a set is.
@@ -126,6 +130,7 @@ impl Used {
             "real": real,
             "gen": generated,
             "features": self.features,
+            "features_sha256": self.weights,
             "preprocessing": preprocessing(read),
             "dimensions": self.rows.map(|_| self.dim),
             "like": self.options.like.map(super::Like::name),

@@ -6,9 +6,9 @@ use madloop_core::{FeatureMap, Features, Samples, Seeds};
 use madloop_metrics::Moments;
 use sha2::{Digest, Sha256};
 
-use crate::config::FeatureName;
 use crate::data::{ReadOptions, read_samples};
-use crate::scoring::{Values, balanced};
+use crate::feature_map::{Mapping, feature_map, fitting};
+use crate::scoring::balanced;
 use crate::stats::{self, Known, Preprocessing};
 use crate::{Error, Result};
 
@@ -46,12 +46,18 @@ impl Set {
     }
 
     /// Mean and covariance, of `n` samples drawn by the seed where there are samples.
-    pub(super) fn moments(&self, path: &Path, n: Option<usize>, seeds: Seeds) -> Result<(Vec<f64>, Vec<f64>)> {
+    pub(super) fn moments(
+        &self,
+        path: &Path,
+        n: Option<usize>,
+        seeds: Seeds,
+        asked: Option<&str>,
+    ) -> Result<(Vec<f64>, Vec<f64>)> {
         match self {
             Self::Stats(stats) => Ok((stats.mean.clone(), stats.covariance.clone())),
             Self::Samples(samples) => {
                 let part = subset(path, samples, n, seeds)?;
-                let features = Features { rows: part.len(), dim: part.dim(), values: part.to_f32() };
+                let features = features(&features_for(asked, &part)?, part)?;
                 let moments = Moments::new(&features)
                     .map_err(|error| Error::bad_file(path, error.to_string(), "give more samples"))?;
                 Ok((moments.mean, moments.covariance))
@@ -60,11 +66,13 @@ impl Set {
     }
 
     /// How its samples became features, if that is known.
-    pub(super) fn preprocessing(&self, read: &ReadOptions) -> Option<Preprocessing> {
-        match self {
+    pub(super) fn preprocessing(&self, read: &ReadOptions, asked: Option<&str>) -> Result<Option<Preprocessing>> {
+        Ok(match self {
             Self::Stats(stats) => stats.preprocessing.clone(),
-            Self::Samples(samples) => Some(Preprocessing::of(fitting(samples), samples.shape(), read)),
-        }
+            Self::Samples(samples) => {
+                Some(Preprocessing::of(features_for(asked, samples)?.name(), samples.shape(), read))
+            }
+        })
     }
 }
 
@@ -82,21 +90,13 @@ pub(super) fn checksum(samples: &Samples) -> String {
     super::hex(hash)
 }
 
-/// The feature map that takes values as they are.
-pub(super) fn fitting(samples: &Samples) -> FeatureName {
-    if samples.shape().is_image() { FeatureName::Pixels } else { FeatureName::None }
-}
-
 /// The feature map asked for, or whichever fits.
-pub(crate) fn features_for(asked: Option<&str>, set: &Samples) -> Result<Values> {
-    let fits = fitting(set);
-    match asked {
-        Some(asked) if asked != fits.name() => Err(Error::config(
-            "--features",
-            format!("{asked} does not suit samples of {}; use {}", set.shape(), fits.name()),
-        )),
-        _ => Ok(Values(fits)),
-    }
+pub(crate) fn features_for(asked: Option<&str>, set: &Samples) -> Result<Mapping> {
+    let name = match asked {
+        Some(asked) => asked.parse().map_err(|why: String| Error::config("--features", why))?,
+        None => fitting(set.shape()),
+    };
+    feature_map(&name, set.shape(), "--features")
 }
 
 /// `n` rows of a set, drawn by the seed; all rows stay in their order.
@@ -113,6 +113,6 @@ pub(super) fn subset(path: &Path, set: &Samples, n: Option<usize>, seeds: Seeds)
 }
 
 /// Features of a set, which is let go.
-pub(crate) fn features(map: &Values, samples: Samples) -> Result<Features> {
+pub(crate) fn features(map: &Mapping, samples: Samples) -> Result<Features> {
     Ok(map.features(&samples)?)
 }

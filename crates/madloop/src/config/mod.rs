@@ -3,6 +3,7 @@
 mod cells;
 mod chart;
 mod check;
+mod features;
 mod names;
 mod presets;
 mod raw;
@@ -12,13 +13,14 @@ mod values;
 
 pub use cells::{CellConfig, Swept};
 pub use chart::ChartConfig;
+pub use features::FeatureName;
 pub(crate) use names::did_you_mean;
 pub use names::nearest;
 pub use presets::{Preset, presets};
 pub(crate) use raw::flatten;
 pub use raw::{Overrides, Scale, load};
 pub use schema::{
-    Experiment, FeatureName, HistoryConfig, KeepConfig, KeepWord, LoopConfig, ModelConfig, ReferenceSplit, ScoreConfig,
+    Experiment, HistoryConfig, KeepConfig, KeepWord, LoopConfig, ModelConfig, ReferenceSplit, ScoreConfig,
     StoreConfig, json_schema,
 };
 pub(crate) use theory::gaussian_loop;

@@ -10,6 +10,7 @@ use super::names::did_you_mean;
 use super::presets::presets;
 use super::schema::json_schema;
 use super::{Experiment, Swept};
+use crate::device::Device;
 use crate::{Error, Result};
 
 /// Bytes of an experiment file.
@@ -321,7 +322,7 @@ fn validate(experiment: &Experiment) -> Result<()> {
     experiment.data.check()?;
     let plan = experiment.plan.resolve()?;
     plan.check(None, u64::from(experiment.generations))?;
-    experiment.model.trainer()?;
+    experiment.model.trainer(&Device::cpu())?;
     if experiment.theory.is_some() {
         super::theory::gaussian_loop(experiment)?;
     }

@@ -7,8 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::chart::ChartConfig;
+use super::features::FeatureName;
 use super::theory::TheoryConfig;
 use crate::data::DataConfig;
+use crate::device::Device;
 use crate::{Error, Result};
 
 /// An experiment without its sweep: what one cell runs, but for the cell's own values.
@@ -69,15 +71,24 @@ pub enum ModelConfig {
     Gmm(GmmConfig),
     /// Kernel density.
     Kde(KdeConfig),
+    /// Denoising diffusion.
+    #[cfg(feature = "neural")]
+    Ddpm(Box<madloop_neural::DdpmConfig>),
 }
 
 impl ModelConfig {
-    /// The trainer with these options.
-    pub fn trainer(&self) -> Result<Box<dyn Trainer>> {
+    /// The trainer with these options; neural families run on `device`.
+    pub fn trainer(&self, device: &Device) -> Result<Box<dyn Trainer>> {
+        let light = |trainer: Box<dyn Trainer>| match device.is_cpu() {
+            true => Ok(trainer),
+            false => Err(Error::config("--device", format!("{} is for neural families; leave it out", device.name()))),
+        };
         match self {
-            Self::Gaussian(config) => Ok(config.trainer()),
-            Self::Gmm(config) => config.trainer().map_err(|why| Error::config("[model]", why)),
-            Self::Kde(config) => config.trainer().map_err(|why| Error::config("[model]", why)),
+            Self::Gaussian(config) => light(config.trainer()),
+            Self::Gmm(config) => light(config.trainer().map_err(|why| Error::config("[model]", why))?),
+            Self::Kde(config) => light(config.trainer().map_err(|why| Error::config("[model]", why))?),
+            #[cfg(feature = "neural")]
+            Self::Ddpm(config) => config.trainer(device).map_err(|why| Error::config("[model]", why.to_string())),
         }
     }
 
@@ -87,6 +98,8 @@ impl ModelConfig {
             Self::Gaussian(config) => config.per_class,
             Self::Gmm(config) => config.per_class,
             Self::Kde(config) => config.per_class,
+            #[cfg(feature = "neural")]
+            Self::Ddpm(_) => false,
         }
     }
 }
@@ -233,7 +246,7 @@ impl LoopConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScoreConfig {
-    /// Feature map: "pixels" for images, "none" for vectors.
+    /// Feature map: "pixels" for images, "none" for vectors, "lenet" for MNIST (or "lenet:FILE").
     #[serde(skip_serializing_if = "Option::is_none")]
     pub features: Option<FeatureName>,
     /// Which split is the reference set.
@@ -277,26 +290,6 @@ impl ScoreConfig {
         match &self.at {
             Some(list) => ScoreSchedule::At(list.clone()),
             None => ScoreSchedule::Every(self.every),
-        }
-    }
-}
-
-/// A feature map by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum FeatureName {
-    /// The values themselves, of vectors.
-    None,
-    /// The pixels themselves, in \[0, 1\].
-    Pixels,
-}
-
-impl FeatureName {
-    /// As written in files and records.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Pixels => "pixels",
         }
     }
 }

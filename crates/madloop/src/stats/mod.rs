@@ -10,7 +10,7 @@ use std::path::Path;
 use madloop_core::{Samples, Shape};
 use madloop_metrics::{Scatter, ScatterBuilder};
 
-use crate::config::FeatureName;
+use crate::feature_map::{Mapping, feature_map, fitting};
 use crate::data::{ReadOptions, RowSink, stream_samples};
 use crate::{Error, Result};
 
@@ -72,28 +72,29 @@ pub fn measure(input: &Path, options: &Options) -> Result<Stats> {
         let remedy = "a covariance needs at least 2 (a part that is to be merged may have one: --shard)";
         return Err(Error::bad_file(input, format!("it holds {} samples", scatter.n()), remedy));
     }
-    Ok(Stats { scatter, preprocessing: Some(Preprocessing::of(features, shape, &options.read)) })
+    Ok(Stats { scatter, preprocessing: Some(Preprocessing::of(features.name(), shape, &options.read)) })
 }
 
 /// Adds the rows that it gets to a scatter matrix.
 struct Sum<'a> {
     input: &'a Path,
     options: &'a Options,
-    into: Option<(ScatterBuilder, FeatureName, Shape)>,
+    into: Option<(ScatterBuilder, Mapping, Shape)>,
 }
 
 impl RowSink for Sum<'_> {
     fn begin(&mut self, shape: Shape) -> Result<()> {
-        let features = if shape.is_image() { FeatureName::Pixels } else { FeatureName::None };
-        if let Some(asked) = self.options.features.as_deref().filter(|&asked| asked != features.name()) {
-            let why = format!("{asked} does not suit samples of {shape}; use {}", features.name());
-            return Err(Error::config("--features", why));
-        }
-        if shape.len() > MAX_DIM {
-            let why = format!("each sample is {shape}: {} features; the limit is {MAX_DIM}", shape.len());
+        let name = match &self.options.features {
+            Some(asked) => asked.parse().map_err(|why: String| Error::config("--features", why))?,
+            None => fitting(shape),
+        };
+        let features = feature_map(&name, shape, "--features")?;
+        let dim = features.dim(shape);
+        if dim > MAX_DIM {
+            let why = format!("each sample is {shape}: {dim} features; the limit is {MAX_DIM}");
             return Err(Error::bad_file(self.input, why, "make images smaller with --resize, or give features"));
         }
-        let builder = ScatterBuilder::new(shape.len()).map_err(|error| {
+        let builder = ScatterBuilder::new(dim).map_err(|error| {
             Error::bad_file(self.input, error.to_string(), "make images smaller with --resize, or give features")
         })?;
         self.into = Some((builder, features, shape));
@@ -101,12 +102,8 @@ impl RowSink for Sum<'_> {
     }
 
     fn rows(&mut self, rows: &Samples) -> Result<()> {
-        let Some((builder, ..)) = &mut self.into else { return Ok(()) };
-        let pushed = match rows.as_f32() {
-            Some(values) => builder.push(values),
-            None => builder.push(&rows.to_f32()),
-        };
-        pushed.map_err(madloop_core::Error::other).map_err(Error::Core)
+        let Some((builder, map, _)) = &mut self.into else { return Ok(()) };
+        builder.push(&map.features(rows)?.values).map_err(madloop_core::Error::other).map_err(Error::Core)
     }
 }
 

@@ -6,7 +6,6 @@ use madloop_core::Shape;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use crate::config::FeatureName;
 use crate::data::{Color, Filter, ReadOptions};
 
 /// How samples became features.
@@ -29,9 +28,9 @@ pub struct Preprocessing {
 
 impl Preprocessing {
     /// What `options` do to samples that then have `shape`.
-    pub(crate) fn of(features: FeatureName, shape: Shape, options: &ReadOptions) -> Self {
+    pub(crate) fn of(features: &str, shape: Shape, options: &ReadOptions) -> Self {
         Self {
-            features: features.name().to_owned(),
+            features: features.to_owned(),
             sample: shape.to_string(),
             resize: options.resize.map(|resize| resize.sides()),
             filter: options.resize.map(|_| options.filter),

@@ -62,9 +62,9 @@ fn without_labels(mix: &Mix) -> Mix {
 /// Trains, with a scratch, and a request to stop after `stop` steps of `steps`.
 fn train_in(trainer: &dyn Trainer, mix: &Mix, scratch: &mut MemoryBlobs, stop: Option<(u64, u64)>) -> Result<Trained> {
     let cancel = Cancel::default();
-    let progress = |fraction: f64| {
+    let progress = |progress: madloop_core::Progress| {
         if let Some((stop, steps)) = stop
-            && fraction >= stop as f64 / steps as f64
+            && progress.done * steps >= stop * progress.of
         {
             cancel.request();
         }

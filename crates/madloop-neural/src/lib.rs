@@ -12,7 +12,7 @@ mod file;
 mod fused;
 pub mod kernels;
 mod nets;
-mod ops;
+pub mod ops;
 mod params;
 mod random;
 mod train;

@@ -1,44 +1,48 @@
-//! Adam's update of one parameter, its moments and its average in one pass over memory.
+//! Adam's update, and the norm that gradients are clipped by.
 
-use rayon::prelude::*;
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, Dispatch, Flex, backend_extension};
+use burn::tensor::{Device, Tensor};
 
-/// The numbers of one step; what they mean is said at `train::Adam`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Update {
-    /// Multiplies the gradient.
-    pub(crate) scale: f32,
-    pub(crate) beta: [f32; 2],
-    /// rate_s / (1 - b1^s).
-    pub(crate) rate: f32,
-    /// 1 / sqrt(1 - b2^s).
-    pub(crate) root: f32,
-    pub(crate) eps: f32,
-    /// Share of the average that stays.
-    pub(crate) keep: f32,
+use super::{values, whole, written};
+use crate::kernels::adam::{Adam, sum_of_squares};
+use crate::{Error, Result};
+
+/// One step in place: weights, first and second moment, average, and the gradient, `[n]` each.
+pub(crate) fn adam(by: &Adam, step: u32, state: [Tensor<1>; 4], gradient: Tensor<1>) -> Result<[Tensor<1>; 4]> {
+    // The library hands a buffer over without a copy where nobody else has it.
+    let [mut weights, mut first, mut second, mut average] = state.map(Tensor::into_data);
+    let gradient = gradient.into_data();
+    by.update(
+        step,
+        weights.as_mut_slice().map_err(unreadable)?,
+        gradient.as_slice().map_err(unreadable)?,
+        first.as_mut_slice().map_err(unreadable)?,
+        second.as_mut_slice().map_err(unreadable)?,
+        Some(average.as_mut_slice().map_err(unreadable)?),
+    );
+    Ok([weights, first, second, average].map(|data| Tensor::from_data(data, &Device::flex())))
 }
 
-/// A parameter and what Adam keeps of it, `[n]` each.
-pub(super) struct Slices<'a> {
-    pub(super) weights: &'a mut [f32],
-    pub(super) first: &'a mut [f32],
-    pub(super) second: &'a mut [f32],
-    pub(super) average: &'a mut [f32],
-    pub(super) gradient: &'a [f32],
+fn unreadable(error: impl std::fmt::Debug) -> Error {
+    Error::Device { what: "reading the optimiser's state", why: format!("{error:?}") }
 }
 
-/// Values that one thread takes at a time; the result does not depend on it.
-const CHUNK: usize = 16 * 1024;
+/// The sum of x^2, `[1]`.
+pub(crate) fn squares(x: Tensor<1>) -> Tensor<1> {
+    Tensor::from_dispatch(<Dispatch as SquaresOp>::fused_squares(x.into_dispatch()))
+}
 
-pub(super) fn update(by: Update, of: Slices<'_>) {
-    let moments = of.first.par_chunks_mut(CHUNK).zip(of.second.par_chunks_mut(CHUNK));
-    let parameters = of.weights.par_chunks_mut(CHUNK).zip(of.average.par_chunks_mut(CHUNK));
-    parameters.zip(moments).zip(of.gradient.par_chunks(CHUNK)).for_each(|(((w, e), (m, v)), g)| {
-        for ((((w, e), m), v), g) in w.iter_mut().zip(e).zip(m).zip(v).zip(g) {
-            let g = g * by.scale;
-            *m = by.beta[0] * *m + (1.0 - by.beta[0]) * g;
-            *v = by.beta[1] * *v + (1.0 - by.beta[1]) * g * g;
-            *w -= by.rate * *m / (v.sqrt() * by.root + by.eps);
-            *e = by.keep * *e + (1.0 - by.keep) * *w;
-        }
-    });
+/// The operation on a backend.
+#[backend_extension(Flex)]
+pub(crate) trait SquaresOp: Backend {
+    fn fused_squares(x: FloatTensor<Self>) -> FloatTensor<Self>;
+}
+
+impl SquaresOp for Flex {
+    fn fused_squares(x: FlexTensor) -> FlexTensor {
+        let x = whole(x);
+        written([1], |out| out.fill(sum_of_squares(values(&x)) as f32))
+    }
 }

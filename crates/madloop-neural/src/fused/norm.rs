@@ -1,119 +1,172 @@
-//! SiLU after group normalisation of images whose channels lie together, and its gradients.
+//! SiLU after group normalisation, alone or added onto another tensor.
 
-use rayon::prelude::*;
+use burn::backend::autodiff::NodeId;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::tensor::Tensor;
 
-use super::silu::logistic;
+use super::{alike, values, whole, written};
+use crate::kernels::norm::{self, GroupNorm};
 
 /// Keeps a group's variance away from 0.
 pub(crate) const EPS: f32 = 1e-5;
 
-/// `[images, pixels, channels]`, the channels in `groups`.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Size {
-    pub(super) pixels: usize,
-    pub(super) channels: usize,
-    pub(super) groups: usize,
+/// `[n, h, w, c]`, `[c]`, `[c]`.
+pub(crate) fn group_norm_silu(x: Tensor<4>, gain: Tensor<1>, bias: Tensor<1>, groups: usize) -> Tensor<4> {
+    let (x, gain, bias) = (x.into_dispatch(), gain.into_dispatch(), bias.into_dispatch());
+    Tensor::from_dispatch(<Dispatch as NormOp>::fused_group_norm_silu(x, gain, bias, groups))
 }
 
-impl Size {
-    fn image(self) -> usize {
-        self.pixels * self.channels
+/// [`group_norm_silu`] plus `other`, of the shape of x.
+pub(crate) fn group_norm_silu_onto(
+    other: Tensor<4>,
+    x: Tensor<4>,
+    gain: Tensor<1>,
+    bias: Tensor<1>,
+    groups: usize,
+) -> Tensor<4> {
+    let (other, x) = (other.into_dispatch(), x.into_dispatch());
+    let (gain, bias) = (gain.into_dispatch(), bias.into_dispatch());
+    Tensor::from_dispatch(<Dispatch as NormOp>::fused_group_norm_silu_onto(other, x, gain, bias, groups))
+}
+
+/// The operations on a backend.
+#[backend_extension(Flex, Autodiff)]
+pub(crate) trait NormOp: Backend {
+    fn fused_group_norm_silu(
+        x: FloatTensor<Self>,
+        gain: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        groups: usize,
+    ) -> FloatTensor<Self>;
+    fn fused_group_norm_silu_onto(
+        other: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        gain: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        groups: usize,
+    ) -> FloatTensor<Self>;
+}
+
+impl NormOp for Flex {
+    fn fused_group_norm_silu(x: FlexTensor, gain: FlexTensor, bias: FlexTensor, groups: usize) -> FlexTensor {
+        forward([x, gain, bias], None, groups).0
     }
 
-    /// Sums of f(value, channel) over each group of an image, in order.
-    fn sums<const N: usize>(self, image: &[f32], f: impl Fn(usize, f32, usize) -> [f32; N]) -> Vec<[f32; N]> {
-        // A sum a channel first, which vectorises and rounds less.
-        let mut of_channel = vec![[0.0; N]; self.channels];
-        for (pixel, row) in image.chunks_exact(self.channels).enumerate() {
-            for (channel, (sum, &value)) in of_channel.iter_mut().zip(row).enumerate() {
-                let terms = f(pixel * self.channels + channel, value, channel);
-                sum.iter_mut().zip(terms).for_each(|(sum, term)| *sum += term);
-            }
-        }
-        let group = self.channels / self.groups;
-        let add = |mut a: [f32; N], b: &[f32; N]| {
-            a.iter_mut().zip(b).for_each(|(a, b)| *a += b);
-            a
-        };
-        of_channel.chunks_exact(group).map(|sums| sums.iter().fold([0.0; N], add)).collect()
-    }
-
-    /// Mean and 1 / deviation of each group of an image.
-    fn statistics(self, image: &[f32]) -> Vec<[f32; 2]> {
-        let (group, count) = (self.channels / self.groups, (self.image() / self.groups) as f32);
-        let means: Vec<f32> = self.sums(image, |_, x, _| [x]).iter().map(|[sum]| sum / count).collect();
-        let squares = self.sums(image, |_, x, channel| [(x - means[channel / group]).powi(2)]);
-        means.iter().zip(squares).map(|(&mean, [square])| [mean, (square / count + EPS).sqrt().recip()]).collect()
+    fn fused_group_norm_silu_onto(
+        other: FlexTensor,
+        x: FlexTensor,
+        gain: FlexTensor,
+        bias: FlexTensor,
+        groups: usize,
+    ) -> FlexTensor {
+        forward([x, gain, bias], Some(other), groups).0
     }
 }
 
-/// y = z s(z), z = gain (x - mean) / deviation + bias.
-pub(super) fn forward(size: Size, x: &[f32], gain: &[f32], bias: &[f32], y: &mut [f32]) {
-    let group = size.channels / size.groups;
-    y.par_chunks_exact_mut(size.image()).zip(x.par_chunks_exact(size.image())).for_each(|(y, x)| {
-        let statistics = size.statistics(x);
-        // z = factor x + shift.
-        let (factor, shift): (Vec<f32>, Vec<f32>) = (0..size.channels)
-            .map(|channel| {
-                let [mean, scale] = statistics[channel / group];
-                (gain[channel] * scale, bias[channel] - gain[channel] * scale * mean)
-            })
-            .unzip();
-        for (y, x) in y.chunks_exact_mut(size.channels).zip(x.chunks_exact(size.channels)) {
-            for (((y, x), factor), shift) in y.iter_mut().zip(x).zip(&factor).zip(&shift) {
-                let z = factor * x + shift;
-                *y = z * logistic(z);
-            }
+impl<C: CheckpointStrategy> NormOp for Autodiff<Flex, C> {
+    fn fused_group_norm_silu(
+        x: FloatTensor<Self>,
+        gain: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        groups: usize,
+    ) -> FloatTensor<Self> {
+        let [(x, of_x), (gain, of_gain), (bias, of_bias)] = [x, gain, bias].map(|tensor| tensor.into_parts());
+        let (y, state) = forward([x, gain, bias], None, groups);
+        match Norm.prepare::<C>([of_x, of_gain, of_bias]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(state, y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
         }
+    }
+
+    fn fused_group_norm_silu_onto(
+        other: FloatTensor<Self>,
+        x: FloatTensor<Self>,
+        gain: FloatTensor<Self>,
+        bias: FloatTensor<Self>,
+        groups: usize,
+    ) -> FloatTensor<Self> {
+        let [(other, of_other), (x, of_x), (gain, of_gain), (bias, of_bias)] =
+            [other, x, gain, bias].map(|tensor| tensor.into_parts());
+        let (y, state) = forward([x, gain, bias], Some(other), groups);
+        match Norm.prepare::<C>([of_x, of_gain, of_bias, of_other]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(state, y),
+            OpsKind::UnTracked(prep) => prep.finish(y),
+        }
+    }
+}
+
+/// What the gradients need.
+#[derive(Debug, Clone)]
+struct State {
+    size: GroupNorm,
+    /// x, gain and bias.
+    inputs: [FlexTensor; 3],
+    /// Of each group of each image.
+    mean: Vec<f32>,
+    rstd: Vec<f32>,
+}
+
+fn forward(inputs: [FlexTensor; 3], other: Option<FlexTensor>, groups: usize) -> (FlexTensor, State) {
+    let [batch, height, width, channels] = inputs[0].shape().dims();
+    let size = GroupNorm { batch, pixels: height * width, channels, groups, epsilon: EPS, silu: true };
+    let inputs = inputs.map(whole);
+    let other = other.map(whole);
+    let (mut mean, mut rstd) = (vec![0.0; batch * groups], vec![0.0; batch * groups]);
+    let [x, gain, bias] = inputs.each_ref().map(values);
+    let y = alike(&inputs[0], |y| {
+        norm::forward(&size, x, gain, bias, other.as_ref().map(values), y, &mut mean, &mut rstd);
     });
+    (y, State { size, inputs, mean, rstd })
 }
 
-/// Gradients of x, gain and bias from that of y.
-pub(super) fn backward(size: Size, x: &[f32], gain: &[f32], bias: &[f32], dy: &[f32]) -> [Vec<f32>; 3] {
-    let (group, count) = (size.channels / size.groups, (size.image() / size.groups) as f32);
-    let mut dx = vec![0.0; x.len()];
-    let images = dx.par_chunks_exact_mut(size.image()).zip(x.par_chunks_exact(size.image()));
-    let parts: Vec<(Vec<f32>, Vec<f32>)> = images
-        .zip(dy.par_chunks_exact(size.image()))
-        .map(|((dx, x), dy)| {
-            let statistics = size.statistics(x);
-            let normal = |x: f32, channel: usize| {
-                let [mean, scale] = statistics[channel / group];
-                (x - mean) * scale
-            };
-            // dx holds dz first.
-            let (mut dgain, mut dbias) = (vec![0.0; size.channels], vec![0.0; size.channels]);
-            let c = size.channels;
-            for ((dz, x), dy) in dx.chunks_exact_mut(c).zip(x.chunks_exact(c)).zip(dy.chunks_exact(c)) {
-                for channel in 0..c {
-                    let normal = normal(x[channel], channel);
-                    let z = gain[channel] * normal + bias[channel];
-                    let s = logistic(z);
-                    dz[channel] = dy[channel] * (s + z * s * (1.0 - s));
-                    dgain[channel] += dz[channel] * normal;
-                    dbias[channel] += dz[channel];
-                }
+impl State {
+    /// Registers the gradients of x, gain and bias that are wanted.
+    fn backward(&self, dy: &FlexTensor, of: [Option<NodeId>; 3], gradients: &mut Gradients) {
+        if of.iter().all(Option::is_none) {
+            return;
+        }
+        let Self { size, inputs, mean, rstd } = self;
+        let [x, gain, bias] = inputs.each_ref().map(values);
+        let (mut dgain, mut dbias) = (vec![0.0; size.channels], vec![0.0; size.channels]);
+        let dx = alike(&inputs[0], |dx| {
+            norm::backward(size, x, gain, bias, mean, rstd, values(dy), dx, &mut dgain, &mut dbias);
+        });
+        let line = |values: &[f32]| written([values.len()], |out| out.copy_from_slice(values));
+        for (of, gradient) in of.into_iter().zip([dx, line(&dgain), line(&dbias)]) {
+            if let Some(of) = of {
+                gradients.register::<Flex>(of, gradient);
             }
-            // What a group's mean and deviation take back.
-            let back = size.sums(x, |at, x, channel| {
-                let d = dx[at] * gain[channel];
-                [d, d * normal(x, channel)]
-            });
-            for (dx, x) in dx.chunks_exact_mut(c).zip(x.chunks_exact(c)) {
-                for channel in 0..c {
-                    let [mean, along] = back[channel / group];
-                    let [_, scale] = statistics[channel / group];
-                    let rest = (mean + normal(x[channel], channel) * along) / count;
-                    dx[channel] = scale * (dx[channel] * gain[channel] - rest);
-                }
-            }
-            (dgain, dbias)
-        })
-        .collect();
-    let (mut dgain, mut dbias) = (vec![0.0; size.channels], vec![0.0; size.channels]);
-    for (of_gain, of_bias) in parts {
-        dgain.iter_mut().zip(of_gain).for_each(|(sum, part)| *sum += part);
-        dbias.iter_mut().zip(of_bias).for_each(|(sum, part)| *sum += part);
+        }
     }
-    [dx, dgain, dbias]
+}
+
+#[derive(Debug)]
+struct Norm;
+
+impl Backward<Flex, 3> for Norm {
+    type State = State;
+
+    fn backward(self, ops: Ops<State, 3>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let dy = whole(gradients.consume::<Flex>(&ops.node));
+        ops.state.backward(&dy, ops.parents.map(|parent| parent.map(|parent| parent.id)), gradients);
+    }
+}
+
+impl Backward<Flex, 4> for Norm {
+    type State = State;
+
+    fn backward(self, ops: Ops<State, 4>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let dy = whole(gradients.consume::<Flex>(&ops.node));
+        let [of_x, of_gain, of_bias, of_other] = ops.parents.map(|parent| parent.map(|parent| parent.id));
+        ops.state.backward(&dy, [of_x, of_gain, of_bias], gradients);
+        if let Some(of) = of_other {
+            gradients.register::<Flex>(of, dy);
+        }
+    }
 }

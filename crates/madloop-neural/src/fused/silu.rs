@@ -1,28 +1,56 @@
-//! x s(x) with s(x) = 1 / (1 + e^-x), and its derivative s + x s (1 - s).
+//! x s(x), s the logistic function.
 
-use rayon::prelude::*;
+use burn::backend::autodiff::checkpoint::base::Checkpointer;
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
+use burn::tensor::Tensor;
 
-/// Values that one thread takes at a time; the result does not depend on it.
-const CHUNK: usize = 16 * 1024;
+use super::{alike, values, whole};
+use crate::kernels::exp::{silu_gradient, silu_of};
 
-pub(super) fn logistic(x: f32) -> f32 {
-    (1.0 + (-x).exp()).recip()
+pub(crate) fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    Tensor::from_dispatch(<Dispatch as SiluOp>::fused_silu(x.into_dispatch()))
 }
 
-/// y = x s(x).
-pub(super) fn forward(x: &[f32], y: &mut [f32]) {
-    y.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).for_each(|(y, x)| {
-        y.iter_mut().zip(x).for_each(|(y, &x)| *y = x * logistic(x));
-    });
+/// The operation on a backend.
+#[backend_extension(Flex, Autodiff)]
+pub(crate) trait SiluOp: Backend {
+    fn fused_silu(x: FloatTensor<Self>) -> FloatTensor<Self>;
 }
 
-/// dx = dy (s + x s (1 - s)).
-pub(super) fn backward(x: &[f32], dy: &[f32], dx: &mut [f32]) {
-    let chunks = dx.par_chunks_mut(CHUNK).zip(x.par_chunks(CHUNK)).zip(dy.par_chunks(CHUNK));
-    chunks.for_each(|((dx, x), dy)| {
-        dx.iter_mut().zip(x).zip(dy).for_each(|((dx, &x), &dy)| {
-            let s = logistic(x);
-            *dx = dy * (s + x * s * (1.0 - s));
+impl SiluOp for Flex {
+    fn fused_silu(x: FlexTensor) -> FlexTensor {
+        let x = whole(x);
+        alike(&x, |y| silu_of(values(&x), y))
+    }
+}
+
+impl<C: CheckpointStrategy> SiluOp for Autodiff<Flex, C> {
+    fn fused_silu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (x, guard) = x.into_parts();
+        match Silu.prepare::<C>([guard]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(x.clone(), Flex::fused_silu(x)),
+            OpsKind::UnTracked(prep) => prep.finish(Flex::fused_silu(x)),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Silu;
+
+impl Backward<Flex, 1> for Silu {
+    /// x.
+    type State = FlexTensor;
+
+    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let x = whole(ops.state);
+        unary::<Flex, _>(ops.parents, ops.node, gradients, |dy| {
+            let dy = whole(dy);
+            alike(&x, |dx| silu_gradient(values(&x), values(&dy), dx))
         });
-    });
+    }
 }

@@ -67,6 +67,11 @@ impl Conv {
         ops::conv2d(x, weights.get(self.weight), Some(weights.get(self.bias)), self.stride)
     }
 
+    /// `other` plus the convolution of x.
+    pub(crate) fn forward_onto(self, weights: &Weights, other: Tensor<4>, x: Tensor<4>) -> Tensor<4> {
+        ops::conv2d_onto(other, x, weights.get(self.weight), weights.get(self.bias), self.stride)
+    }
+
     /// Operations for an output of `pixels`.
     pub(crate) fn flops(self, pixels: usize) -> f64 {
         self.flops * pixels as f64

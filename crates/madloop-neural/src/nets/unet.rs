@@ -201,11 +201,12 @@ impl Block {
     fn forward(&self, weights: &Weights, x: Tensor<4>, embedding: &Tensor<2>) -> Tensor<4> {
         let h = self.convs[0].forward(weights, self.norms[0].forward(weights, x.clone()));
         let h = ops::add_per_image(h, self.shift.forward(weights, embedding.clone()));
-        let h = self.convs[1].forward(weights, self.norms[1].forward(weights, h));
-        match self.across {
-            None => x + h,
-            Some(across) => across.forward(weights, x) + h,
-        }
+        let h = self.norms[1].forward(weights, h);
+        let x = match self.across {
+            None => x,
+            Some(across) => across.forward(weights, x),
+        };
+        self.convs[1].forward_onto(weights, x, h)
     }
 
     fn flops(&self, pixels: usize) -> f64 {

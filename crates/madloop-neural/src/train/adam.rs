@@ -7,8 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::State;
-use crate::Result;
-use crate::fused::{self, Update};
+use crate::{Result, kernels, ops};
 
 /// How the learning rate goes over training.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -37,29 +36,26 @@ pub(crate) struct Adam {
     pub(crate) ema: f64,
 }
 
-const BETA: [f64; 2] = [0.9, 0.999];
-const EPS: f64 = 1e-8;
+const BETA: [f32; 2] = [0.9, 0.999];
+const EPS: f32 = 1e-8;
 
 impl Adam {
     /// Takes the state one step on; `norm` is the gradient's.
     pub(crate) fn step(&self, state: &mut State, gradients: Vec<Tensor<1>>, norm: f64, steps: u64) -> Result<()> {
         let before = state.losses.len() as f64;
         let now = before + 1.0;
+        let step = u32::try_from(state.losses.len() + 1).unwrap_or(u32::MAX);
         let rate = match self.decay {
             Decay::Constant => self.rate,
             Decay::Linear => self.rate * (1.0 - before / steps as f64),
         };
-        let scale = if norm > self.clip { self.clip / norm } else { 1.0 };
-        let correction = BETA.map(|beta| 1.0 - beta.powf(now));
-        let keep = self.ema.min((1.0 + now) / (10.0 + now));
-
-        let by = Update {
-            scale: scale as f32,
-            beta: BETA.map(|beta| beta as f32),
-            rate: (rate / correction[0]) as f32,
-            root: correction[1].sqrt().recip() as f32,
-            eps: EPS as f32,
-            keep: keep as f32,
+        let by = kernels::adam::Adam {
+            rate: rate as f32,
+            betas: BETA,
+            epsilon: EPS,
+            decay: 0.0,
+            scale: if norm > self.clip { (self.clip / norm) as f32 } else { 1.0 },
+            average: self.ema.min((1.0 + now) / (10.0 + now)) as f32,
         };
 
         // Old values are moved in, so that their memory is used again.
@@ -67,61 +63,12 @@ impl Adam {
         let moments = take(&mut state.first.values).into_iter().zip(take(&mut state.second.values));
         let averages = take(&mut state.average.values);
         for (((w, g), (m, v)), e) in all.zip(moments).zip(averages) {
-            let old = [w, m, v, e];
-            let [w, m, v, e] = if fused::on_cpu(&g) { fused::adam(by, old, g)? } else { composed(by, old, g) };
+            let [w, m, v, e] = ops::adam(&by, step, [w, m, v, e], g)?;
             state.weights.values.push(w);
             state.first.values.push(m);
             state.second.values.push(v);
             state.average.values.push(e);
         }
         Ok(())
-    }
-}
-
-/// The same by the library's operations.
-fn composed(by: Update, [w, m, v, e]: [Tensor<1>; 4], g: Tensor<1>) -> [Tensor<1>; 4] {
-    let g = g * by.scale;
-    let m = m * by.beta[0] + g.clone() * (1.0 - by.beta[0]);
-    let v = v * by.beta[1] + g.clone() * g * (1.0 - by.beta[1]);
-    let w = w - m.clone() * by.rate / (v.clone().sqrt() * by.root + by.eps);
-    let e = e * by.keep + w.clone() * (1.0 - by.keep);
-    [w, m, v, e]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::backend::Device;
-    use crate::params::{flat, to_host};
-
-    #[test]
-    fn updates_are_adams_fused_or_composed() {
-        let device = Device::cpu();
-        let of = |phase: f64| (0..50_000).map(|at| (at as f64 * 0.37 + phase).sin()).collect::<Vec<_>>();
-        let all = [of(0.0), of(1.0), of(2.0).iter().map(|v| v * v).collect(), of(3.0), of(4.0)];
-        let tensor = |at: usize| flat(all[at].iter().map(|&v: &f64| v as f32).collect(), device.inner());
-        let by = Update { scale: 0.5, beta: [0.9, 0.999], rate: 0.01, root: 1.7, eps: 1e-8, keep: 0.97 };
-        let state = || [tensor(0), tensor(1), tensor(2), tensor(3)];
-        let fused = fused::adam(by, state(), tensor(4)).expect("on the CPU");
-        let composed = composed(by, state(), tensor(4));
-        let host = |state: [Tensor<1>; 4]| state.map(|value| to_host(value, "reading state").expect("on the CPU"));
-        for state in [host(fused), host(composed)] {
-            for at in 0..50_000 {
-                let [w, m, v, e, g] = [0, 1, 2, 3, 4].map(|part| all[part][at]);
-                let g = 0.5 * g;
-                let (m, v) = (0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g * g);
-                let w = w - 0.01 * m / (v.sqrt() * 1.7 + 1e-8);
-                let e = 0.97 * e + 0.03 * w;
-                for (found, expected) in state.iter().zip([w, m, v, e]) {
-                    // v near 0 is a difference of rounded numbers in f32.
-                    let close = 1e-5 * expected.abs().max(1.0);
-                    assert!(
-                        (f64::from(found[at]) - expected).abs() < close || v < 1e-6,
-                        "{} for {expected}",
-                        found[at]
-                    );
-                }
-            }
-        }
     }
 }

@@ -10,8 +10,8 @@ use burn::tensor::{Device, Tensor};
 use madloop_core::{Context, Mix, Progress};
 use serde_json::Value;
 
-use crate::Result;
 use crate::params::{Layout, Weights, to_host};
+use crate::{Result, ops};
 
 pub(crate) use adam::Adam;
 pub use adam::Decay;
@@ -100,7 +100,7 @@ fn train_step(objective: &dyn Objective, state: &mut State, batch: &Batch, plan:
 
     // One transfer for all that the host must know.
     let mut parts = vec![losses.without_autodiff()];
-    parts.extend(gradients.iter().map(sum_of_squares));
+    parts.extend(gradients.iter().cloned().map(ops::sum_of_squares));
     let rows = parts[0].dims()[0];
     let host = to_host(Tensor::cat(parts, 0), "reading the loss")?;
     let sum = |values: &[f32]| values.iter().map(|&value| f64::from(value)).sum::<f64>();
@@ -109,10 +109,4 @@ fn train_step(objective: &dyn Objective, state: &mut State, batch: &Batch, plan:
         plan.adam.step(state, gradients, norm, plan.steps)?;
     }
     Ok((loss, norm))
-}
-
-/// A row's sum is taken by one thread, a whole tensor's in an order that depends on their number.
-fn sum_of_squares(gradient: &Tensor<1>) -> Tensor<1> {
-    let gradient = gradient.clone().unsqueeze::<2>();
-    (gradient.clone() * gradient).sum_dim(1).reshape([1])
 }

@@ -95,6 +95,11 @@ impl TensorFile {
         }
     }
 
+    /// What made it.
+    pub(crate) fn made_by(&self) -> &Value {
+        &self.made_by
+    }
+
     /// An error about this file.
     pub(crate) fn bad(&self, why: String) -> Error {
         bad(self.kind, why)

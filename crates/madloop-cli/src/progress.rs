@@ -58,7 +58,10 @@ impl Observer for Progress {
         bar.set_style(style("{prefix:40!} {bar:20} t = {pos}/{len} {msg}"));
         // Without the eight hexadecimal digits.
         bar.set_prefix(cell.rsplit_once('-').map_or(cell, |(name, _)| name).to_owned());
-        self.cells.lock().unwrap_or_else(PoisonError::into_inner).insert(cell.to_owned(), CellBar { bar, training: None });
+        self.cells
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(cell.to_owned(), CellBar { bar, training: None });
     }
 
     fn stage(&self, cell: &str, _generation: u32, stage: Stage) {

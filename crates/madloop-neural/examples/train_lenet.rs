@@ -51,7 +51,8 @@ fn main() -> Result<()> {
 
     let clock = Stopwatch::new();
     let shown = Cell::new(0);
-    let progress = |fraction: f64| {
+    let progress = |progress: madloop_core::Progress| {
+        let fraction = progress.done as f64 / progress.of as f64;
         let percent = (100.0 * fraction) as u32;
         if percent >= shown.get() + 5 {
             shown.set(percent);

@@ -257,7 +257,10 @@ fn the_reference_weights_are_those_of_the_readme() {
     assert!(include_str!("../assets/README.md").contains(REFERENCE));
     assert_eq!((lenet.name(), lenet.shape(), lenet.classes()), ("lenet", image(28, 28, 1), 10));
     let command = lenet.about()["command"].as_str().expect("it says how it was made");
-    assert!(include_str!("../assets/README.md").replace("\\\n", "").replace("  ", "").contains(&command.replace("  ", "")), "{command}");
+    assert!(
+        include_str!("../assets/README.md").replace("\\\n", "").replace("  ", "").contains(&command.replace("  ", "")),
+        "{command}"
+    );
 }
 
 #[test]
@@ -286,7 +289,9 @@ fn mnist() -> Option<PathBuf> {
     let folders = own.into_iter().chain([beside]).map(|folder| folder.join("mnist"));
     let found = folders.into_iter().find(|folder| folder.join("t10k-images-idx3-ubyte.gz").is_file());
     if found.is_none() {
-        eprintln!("skipped: the accuracy on MNIST (no mnist folder in $MADLOOP_DATA or ../shared/data beside the checkout)");
+        eprintln!(
+            "skipped: the accuracy on MNIST (no mnist folder in $MADLOOP_DATA or ../shared/data beside the checkout)"
+        );
     }
     found
 }

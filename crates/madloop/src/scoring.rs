@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use madloop_core::{
     Evaluator, FeatureMap, Features, Generator, Interval, Judged, Mix, OnExhausted, Real, RealPool, Samples,
-    SamplingBias, Scores, Seeds, Shape, Stream,
+    SamplingBias, Scores, Seeds, Stream,
 };
 use madloop_metrics::{Metric, Of, Reference, Settings};
 
@@ -55,7 +55,11 @@ pub fn features_of(experiment: &Experiment) -> FeatureName {
     let vectors = |data: &DataConfig| {
         matches!(data.source, DataSource::Gaussian | DataSource::Grid25 | DataSource::Rosenbrock | DataSource::Path)
     };
-    experiment.score.features.clone().unwrap_or(if vectors(&experiment.data) { FeatureName::None } else { FeatureName::Pixels })
+    experiment.score.features.clone().unwrap_or(if vectors(&experiment.data) {
+        FeatureName::None
+    } else {
+        FeatureName::Pixels
+    })
 }
 
 /// Scores generations of one data set with one configuration; shared by the cells that agree in both.

@@ -6,8 +6,8 @@ use anyhow::bail;
 use comfy_table::CellAlignment;
 use madloop::config::load;
 use madloop::data::DataDir;
-use madloop::report::{ChartTable, RunView, are_limits, chart_tables, limit_table};
 use madloop::device::Device;
+use madloop::report::{ChartTable, RunView, are_limits, chart_tables, limit_table};
 use madloop::{Session, Workers, report_run, view};
 use madloop_core::{Observer, Record, Timing};
 

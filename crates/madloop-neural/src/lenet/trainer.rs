@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use burn::tensor::Tensor;
 use burn::tensor::activation::log_softmax;
-use madloop_core::{Cancel, Context, MemoryBlobs, Mix, Samples, Seeds, Shape, Stream};
+use madloop_core::{Cancel, Context, MemoryBlobs, Mix, Progress, Samples, Seeds, Shape, Stream};
 use rand::RngExt;
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -69,7 +69,7 @@ impl LenetConfig {
     }
 }
 
-/// Trains a classifier of the classes 0, 1, ..., largest label. `progress` is told how much is done, from 0 to 1.
+/// Trains a classifier of the classes 0, 1, ..., largest label. `progress` is told how much is done.
 ///
 /// The moving average of the weights is what is kept. The result depends on the samples, the settings and `seeds` alone, not on the
 /// number of threads; on another kind of processor the last bits of sums may differ.
@@ -82,7 +82,7 @@ pub fn train_lenet(
     config: &LenetConfig,
     seeds: Seeds,
     cancel: &Cancel,
-    progress: &dyn Fn(f64),
+    progress: &dyn Fn(Progress),
 ) -> Result<Lenet, LenetError> {
     config.check()?;
     let classes = classes(samples).map_err(|why| LenetError::Labels { what: "the training set", why })?;

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use super::Options;
 use crate::data::{Filter, ReadOptions};
+use crate::feature_map::Mapping;
 
 /// What was used, as far as it is known.
 pub(super) struct Used {

@@ -20,8 +20,8 @@ pub use presets::{Preset, presets};
 pub(crate) use raw::flatten;
 pub use raw::{Overrides, Scale, load};
 pub use schema::{
-    Experiment, HistoryConfig, KeepConfig, KeepWord, LoopConfig, ModelConfig, ReferenceSplit, ScoreConfig,
-    StoreConfig, json_schema,
+    Experiment, HistoryConfig, KeepConfig, KeepWord, LoopConfig, ModelConfig, ReferenceSplit, ScoreConfig, StoreConfig,
+    json_schema,
 };
 pub(crate) use theory::gaussian_loop;
 pub use theory::{Quantity, TheoryConfig};

@@ -7,11 +7,11 @@ mod tests;
 
 use std::path::Path;
 
-use madloop_core::{Samples, Shape};
+use madloop_core::{FeatureMap, Samples, Shape};
 use madloop_metrics::{Scatter, ScatterBuilder};
 
-use crate::feature_map::{Mapping, feature_map, fitting};
 use crate::data::{ReadOptions, RowSink, stream_samples};
+use crate::feature_map::{Mapping, feature_map, fitting};
 use crate::{Error, Result};
 
 pub use file::{read, write};

@@ -1,5 +1,7 @@
 //! LeNet: training, files, features, the reference weights, downstream accuracy.
 
+#![allow(clippy::print_stderr, reason = "it says what it skips")]
+
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +11,7 @@ use madloop_neural::{Lenet, LenetConfig, LenetError, downstream_accuracy, train_
 use rand::RngExt;
 
 /// SHA-256 of `assets/lenet-mnist.safetensors`, as `assets/README.md` gives it.
-const REFERENCE: &str = "REFERENCE_SHA";
+const REFERENCE: &str = "b465b426e25c188327f23925b7dcc99abdd7a03fbc7e2529542443cbf7408f3c";
 
 fn image(height: usize, width: usize, channels: usize) -> Shape {
     Shape::Image { channels, height, width }
@@ -84,7 +86,18 @@ fn features_do_not_depend_on_batches_or_threads() {
     let bytes = lenet.features(&Samples::from_u8(image(28, 28, 1), bytes).expect("one row")).expect("features");
     let floats = lenet.features(&Samples::from_f32(image(28, 28, 1), floats).expect("one row")).expect("features");
     assert_eq!(bits(&bytes.values), bits(&floats.values));
-    assert_eq!(lenet.features(&set.slice(0..0)).expect("no rows").values, []);
+    assert!(lenet.features(&set.slice(0..0)).expect("no rows").values.is_empty());
+}
+
+/// Against NumPy, which adds in the same order; the values are f32 and exact in JSON.
+#[test]
+fn features_have_the_same_bits_everywhere() {
+    let golden: Vec<Vec<f64>> = serde_json::from_str(include_str!("golden/lenet.json")).expect("rows of numbers");
+    let pixels = (0..3 * 784_u64).map(|at| (at * at % 251) as u8).collect();
+    let set = Samples::from_u8(image(28, 28, 1), pixels).expect("three rows");
+    let found = Lenet::mnist().expect("embedded").features(&set).expect("the right shape");
+    let golden: Vec<f32> = golden.iter().flatten().map(|&value| value as f32).collect();
+    assert_eq!(bits(&found.values), bits(&golden));
 }
 
 #[test]
@@ -185,10 +198,13 @@ fn damaged_files_are_refused_by_key() {
         (whole[..100].to_vec(), ""),
         (replaced(whole, "network.conv.1.weight", "network.conv.1.weighs"), "conv.1.weight is missing"),
         (replaced(whole, "network.output.bias", "another.output.bias"), "output.bias is missing"),
-        (replaced(whole, "input.mean", "input.meal"), "input.mean is missing"),
+        (replaced(whole, "\"input.mean\"", "\"input.meal\""), "input.mean is missing"),
         (replaced(whole, "[120,84]", "[84,120]"), "dense.1.weight has the shape [84, 120] instead of [120, 84]"),
         (replaced(whole, "madloop lenet 1", "madloop lenet 9"), "madloop lenet 9"),
-        (replaced(whole, "\\\"classes\\\":4", "\\\"classes\\\":5"), "output.bias has the shape [4] instead of [5]"),
+        (
+            replaced(whole, "\\\"classes\\\":4", "\\\"classes\\\":5"),
+            "output.weight has the shape [84, 4] instead of [84, 5]",
+        ),
         (replaced(whole, "\\\"classes\\\":4", "\\\"classes\\\":1"), "classes = 1"),
         (replaced(whole, "\\\"classes\\\":4", "\\\"classen\\\":4"), "classes"),
         (replaced(whole, "\\\"height\\\":8", "\\\"height\\\":5"), "5x8x1"),
@@ -207,17 +223,27 @@ fn downstream_accuracy_falls_with_shuffled_labels() {
     let (set, test) = (squares(600, image(8, 8, 1), 1), squares(400, image(8, 8, 1), 2));
     let cancel = Cancel::default();
     let accuracy = |set: &Samples, test: &Samples| {
-        downstream_accuracy(set, test, &LenetConfig::downstream(), Seeds::new(1), &cancel).expect("no error")
+        downstream_accuracy(set, test, &LenetConfig::downstream(set), Seeds::new(1), &cancel).expect("no error")
     };
     let good = accuracy(&set, &test).expect("defined");
     assert!(good > 0.97, "{good}");
     assert_eq!(good, accuracy(&set, &test).expect("defined"));
-    let mut rng = Seeds::new(8).rng(Stream::REAL, 0);
-    let shuffled = (0..600).map(|_| rng.random_range(0..4_u32)).collect();
-    let shuffled = Samples::from_f32(set.shape(), set.to_f32()).and_then(|set| set.with_labels(shuffled));
-    // Whatever it learns, its class is right one time in four; 0.6 would need a class be named for another's, not by chance.
-    let bad = accuracy(&shuffled.expect("whole rows"), &test).expect("defined");
-    assert!(bad < 0.6, "{bad}");
+    // What it learns of shuffled labels is at most which of them happens to be the most frequent in a quarter: right one time in four,
+    // in 8 trainings with 4 quarters each. Above 0.7 (23 of 32) that comes to by a chance of 1e-7.
+    let shuffled = |seed: u64| {
+        let mut rng = Seeds::new(seed).rng(Stream::REAL, 0);
+        let labels = (0..600).map(|_| rng.random_range(0..4_u32)).collect();
+        let shuffled = Samples::from_f32(set.shape(), set.to_f32()).and_then(|set| set.with_labels(labels));
+        accuracy(&shuffled.expect("whole rows"), &test).expect("defined")
+    };
+    let bad = (0..8).map(shuffled).sum::<f64>() / 8.0;
+    assert!(bad < 0.7, "{bad}");
+
+    let epochs = |rows: usize| {
+        let shape = image(16, 16, 1);
+        LenetConfig::downstream(&Samples::from_u8(shape, vec![0; rows * 256]).expect("whole rows")).epochs
+    };
+    assert_eq!([100, 1600, 3000, 5000, 10_000, 30_000].map(epochs), [128, 8, 8, 8, 4, 2]);
 
     let unlabelled = Samples::from_f32(set.shape(), set.to_f32()).expect("whole rows");
     assert!(accuracy(&unlabelled, &test).expect_err("undefined").contains("no labels"));
@@ -228,7 +254,7 @@ fn downstream_accuracy_falls_with_shuffled_labels() {
     assert!(accuracy(&small, &small).expect_err("undefined").contains("4x4x1"));
     let other = squares(8, image(9, 8, 1), 1);
     let error = downstream_accuracy(&set, &other, &quick(), Seeds::new(1), &cancel);
-    assert!(error.err().expect("other shapes").to_string().contains("9x8x1"));
+    assert!(error.expect_err("other shapes").to_string().contains("9x8x1"));
 }
 
 #[test]
@@ -257,10 +283,7 @@ fn the_reference_weights_are_those_of_the_readme() {
     assert!(include_str!("../assets/README.md").contains(REFERENCE));
     assert_eq!((lenet.name(), lenet.shape(), lenet.classes()), ("lenet", image(28, 28, 1), 10));
     let command = lenet.about()["command"].as_str().expect("it says how it was made");
-    assert!(
-        include_str!("../assets/README.md").replace("\\\n", "").replace("  ", "").contains(&command.replace("  ", "")),
-        "{command}"
-    );
+    assert!(include_str!("../assets/README.md").contains(command), "{command}");
 }
 
 #[test]

@@ -10,7 +10,7 @@ pub enum LenetError {
     /// A shape for which no network is built.
     #[error(
         "LeNet cannot be trained on samples of shape {0}: images must have sides of 8 to 64 pixels and 1 or 3 channels; \
-         resize them (--resize 28) or change their colour (--color grey)"
+         resize them (--resize 28) or change their colour (--color grey); vectors have 1 to 65536 dimensions"
     )]
     Shape(Shape),
     /// Samples of another shape than the network's.

@@ -16,6 +16,8 @@ pub(crate) const KERNEL: usize = 5;
 pub(crate) const DENSE: [usize; 2] = [120, 84];
 /// Sides of the images that the rule below is made for.
 const SIDES: std::ops::RangeInclusive<usize> = 8..=64;
+/// More dimensions than this are hardly a vector's.
+const MAX_DIM: usize = 65_536;
 /// The second convolution does without a border where it is given at least this many pixels.
 const BORDERLESS: usize = 8;
 
@@ -52,7 +54,7 @@ impl Architecture {
     /// [`LenetError::Shape`] where no network is made for the shape.
     pub(crate) fn new(shape: Shape, classes: usize) -> Result<Self, LenetError> {
         let known = match shape {
-            Shape::Vector { dim } => dim > 0,
+            Shape::Vector { dim } => (1..=MAX_DIM).contains(&dim),
             Shape::Image { channels, height, width } => {
                 matches!(channels, 1 | 3) && SIDES.contains(&height) && SIDES.contains(&width)
             }

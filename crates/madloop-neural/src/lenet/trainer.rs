@@ -36,7 +36,7 @@ pub struct LenetConfig {
 impl Default for LenetConfig {
     /// That of the reference network.
     fn default() -> Self {
-        Self { epochs: 12, batch: 128, learning_rate: 2e-3, shift: 2 }
+        Self { epochs: 24, batch: 128, learning_rate: 2e-3, shift: 2 }
     }
 }
 
@@ -161,7 +161,7 @@ fn normal(samples: &Samples, columns: usize) -> [Vec<f32>; 2] {
     [mean.iter().map(|&mean| mean as f32).collect(), variance.iter().map(deviation).collect()]
 }
 
-/// -log softmax(logits)[label] of images moved a little, the move addressed by example.
+/// The negative logarithm of the softmax at the label, of images moved a little, the move addressed by example.
 struct CrossEntropy<'a> {
     network: &'a Network,
     architecture: Architecture,

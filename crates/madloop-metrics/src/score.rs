@@ -263,6 +263,7 @@ pub(crate) fn feature_metric(name: &str) -> Result<&'static Metric> {
         Of::Modes => {
             Err(MetricsError::NotOfFeatures { name: metric.name, needs: "samples and the centres of the modes" })
         }
+        Of::Downstream => Err(MetricsError::NotOfFeatures { name: metric.name, needs: "a classifier and labels" }),
         Of::Training => {
             Err(MetricsError::NotOfFeatures { name: metric.name, needs: "the set that the model was trained on" })
         }

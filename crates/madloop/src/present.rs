@@ -50,8 +50,12 @@ pub fn view(run: &RunDir) -> Result<RunView> {
     };
     let text = |key: &str| experiment.get(key).and_then(toml::Value::as_str).unwrap_or_default().to_owned();
     let (mut records, mut pictures): (Vec<Record>, Vec<Picture>) = (Vec::new(), Vec::new());
+    let mut losses = Vec::new();
     for stored in run.generations()? {
         let (cell, generation) = (stored.record.cell.clone(), stored.record.generation);
+        if !stored.losses.is_empty() {
+            losses.push((cell.clone(), generation, stored.losses));
+        }
         pictures.extend(stored.picture.map(|png| Picture { cell, generation, png: png.to_vec() }));
         records.push(stored.record);
     }
@@ -63,6 +67,7 @@ pub fn view(run: &RunDir) -> Result<RunView> {
         config_toml,
         provenance: run.provenance()?,
         pictures,
+        losses,
         charts,
         metrics: in_order_of(&experiment),
     })

@@ -76,6 +76,8 @@ pub struct SetEvaluator {
     /// Where held-out real samples come from.
     held_out: HeldOut,
     window: Option<crate::report::Bounds>,
+    /// Real samples that a classifier trained on generated ones is tested with, if that is asked for.
+    downstream: Option<Samples>,
 }
 
 enum HeldOut {
@@ -109,21 +111,30 @@ impl SetEvaluator {
             HeldOut::Source(source) => source.draw(0..n, REFERENCE, fixed),
             HeldOut::Set(set) => balanced(&set, n, fixed)?,
         };
-        let (mut metrics, mut others) = (Vec::new(), Vec::new());
+        let (mut metrics, mut others, mut downstream) = (Vec::new(), Vec::new(), false);
         for name in metrics_of(experiment) {
             let metric = check_metric(&name)?;
             match metric.of {
                 Of::Features => metrics.push(metric.name),
                 Of::Model | Of::Modes => others.push(metric),
+                Of::Downstream => downstream = true,
                 // Always scored: see `audit`.
                 Of::Training => {}
             }
         }
+        let downstream = match downstream {
+            false => None,
+            true if reference.labels().is_none() => {
+                let why = "downstream_accuracy needs labels, and the data have none; leave it out";
+                return Err(Error::config("score.metrics", why));
+            }
+            true => Some(reference.clone()),
+        };
         let window = crate::report::bounds(&reference);
         let settings = Settings { k: score.k, seeds: fixed, generated_rows: Some(n as usize), ..Settings::default() };
         let reference = Reference::new(features.features(&reference)?, settings, &metrics).map_err(metric_error)?;
         let lambda = score.lambda.map(SamplingBias::new).transpose()?;
-        Ok(Self { n, lambda, features, metrics, others, known: data.distribution, reference, held_out, window })
+        Ok(Self { n, lambda, features, metrics, others, known: data.distribution, reference, held_out, window, downstream })
     }
 
     /// The window in which two-dimensional samples are shown.
@@ -215,6 +226,9 @@ impl Evaluator for SetEvaluator {
         if !of_modes.is_empty() {
             self.score_modes(&features, &mut scores, &of_modes);
         }
+        if let Some(test) = &self.downstream {
+            scores.set("downstream_accuracy", downstream_accuracy(judged.samples, test, judged.seeds)?);
+        }
         match judged.training {
             Some(training) if features.rows > 0 => {
                 audit(&mut scores, &spread_features(&self.features, training)?, &features);
@@ -224,6 +238,19 @@ impl Evaluator for SetEvaluator {
         }
         Ok(scores)
     }
+}
+
+/// The accuracy on `test` of a classifier trained on `samples`.
+#[cfg(feature = "neural")]
+fn downstream_accuracy(samples: &Samples, test: &Samples, seeds: Seeds) -> madloop_core::Result<Result<f64, String>> {
+    let config = madloop_neural::LenetConfig::downstream(samples);
+    let cancel = madloop_core::Cancel::default();
+    Ok(madloop_neural::downstream_accuracy(samples, test, &config, seeds, &cancel)?)
+}
+
+#[cfg(not(feature = "neural"))]
+fn downstream_accuracy(_: &Samples, _: &Samples, _: Seeds) -> madloop_core::Result<Result<f64, String>> {
+    Ok(Err("this build was made without neural families, and the classifier is one".into()))
 }
 
 /// Adds `lambda_eff` with its interval: the sampling bias that a model's samples really have against what it was trained on.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::bail;
+use anyhow::{anyhow, bail};
 use comfy_table::CellAlignment;
 use madloop::config::load;
 use madloop::data::DataDir;
@@ -22,7 +22,7 @@ use crate::table;
 const MOST_THREADS: usize = 4096;
 
 pub(crate) fn run(args: &RunArgs, signals: &Signals) -> anyhow::Result<()> {
-    let device: Device = args.device.parse()?;
+    let device: Device = args.device.parse().map_err(|why| anyhow!("--device {}: {why}", args.device))?;
     let swept = load(&args.experiment.experiment, &overrides(&args.experiment))?;
     let scale = swept.base.scale.clone().unwrap_or_default();
     let out = args.out.clone().unwrap_or_else(|| PathBuf::from("runs").join(format!("{}-{scale}", swept.base.name)));

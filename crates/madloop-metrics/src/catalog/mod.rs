@@ -26,6 +26,8 @@ pub enum Of {
     Modes,
     /// Features of a generated set and of the set that its model was trained on; [`crate::lambda_eff()`].
     Training,
+    /// Labelled generated samples and labelled real ones: a classifier is trained, outside of this crate.
+    Downstream,
 }
 
 /// The samples from which on a metric says what it is asked.

@@ -18,6 +18,7 @@ fn table() -> String {
             Of::Model => "model",
             Of::Modes => "modes",
             Of::Training => "features and training set",
+            Of::Downstream => "labelled samples",
         };
         let end = |value: f64| if value.is_infinite() { "inf".to_owned() } else { value.to_string() };
         let (low, high) = metric.range;

@@ -4,7 +4,7 @@
 use super::simd::Simd;
 
 /// A product of matrices in which the inner dimension is a list of segments:
-/// out[p][o] = sum over segments (i, j) and k < `depth` of a[i + p `a_row` + k `a_step`] * b[j + column(o) + k `b_step`].
+/// `out[p][o]` = sum over segments (i, j) and k < depth of `a[i + p a_row + k a_step] * b[j + column(o) + k b_step]`.
 ///
 /// One of `a_row` and `a_step` is 1. In a convolution the segments are the taps of its window and k is the input channel;
 /// in its weight gradient they are rows of an image and k is the pixel.

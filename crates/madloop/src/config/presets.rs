@@ -17,14 +17,20 @@ macro_rules! embedded {
 
 static PRESETS: &[Preset] = embedded![
     "quickstart",
+    "quickstart-ddpm",
+    "fig4-ddpm",
+    "fig6-ddpm",
+    "fig9",
     "fig10-gaussian",
+    "fig10-mnist",
     "fig11",
     "fig12",
     "fig14-gmm",
+    "fig16",
     "fig17-kde",
     "fig30",
     "fig31",
-    "mnist-gmm"
+    "mnist-gmm",
 ];
 
 /// All presets, the quickstart first.

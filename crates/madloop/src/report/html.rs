@@ -100,6 +100,7 @@ fn section(run: &RunView, index: usize, alone: bool, budget: usize) -> String {
         out.push_str(&legend(&settings));
         out.push_str(&part("Over the generations", &charts(&settings, &metrics, &id, budget)));
         out.push_str(&over_the_sweep);
+        out.push_str(&part("Training", &sweep::losses(&settings, &run.losses)));
         out.push_str(&part("Samples", &gallery::gallery(&settings, &run.pictures)));
         out.push_str(&part("First and last values", &tables::numbers(&settings, &metrics)));
     }

@@ -69,6 +69,8 @@ pub struct RunView {
     pub provenance: serde_json::Value,
     /// Pictures of samples.
     pub pictures: Vec<Picture>,
+    /// Loss curves of cells and generations: (cell, generation, [(step, loss)]).
+    pub losses: Vec<(String, u32, Vec<(usize, f64)>)>,
     /// Charts over the sweep.
     pub charts: Vec<crate::config::ChartConfig>,
     /// The metrics in the order of display; one that only the records know comes after them.

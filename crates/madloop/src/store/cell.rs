@@ -20,6 +20,9 @@ use crate::{Error, Result};
 const RECORD: &str = "record.json";
 const TIMING: &str = "timing.json";
 const PICTURE: &str = "grid.png";
+const LOSSES: &str = "loss.json";
+/// Points of a loss curve that are kept, evenly chosen means.
+const LOSS_POINTS: usize = 200;
 const MODEL: &str = "model";
 const SCRATCH: &str = "scratch";
 
@@ -194,6 +197,9 @@ impl<'a> CellStore<'a> {
             |value: serde_json::Result<String>| value.map(|text| text + "\n").map_err(madloop_core::Error::other);
         files::write(&folder.join(RECORD), encode(serde_json::to_string(&entry.record))?.as_bytes())?;
         files::write(&folder.join(TIMING), encode(serde_json::to_string(&entry.timing))?.as_bytes())?;
+        if let Some(losses) = entry.model.as_ref().map(|model| model.losses()).filter(|losses| !losses.is_empty()) {
+            files::write(&folder.join(LOSSES), encode(serde_json::to_string(&thinned(losses)))?.as_bytes())?;
+        }
         let scored = entry.record.n_eval > 0;
         if let Some(png) = entry.draw.as_ref().filter(|_| scored).and_then(|draw| picture(draw, self.window)) {
             files::write(&folder.join(PICTURE), &png)?;
@@ -395,6 +401,18 @@ pub(crate) fn read_generation(folder: &Path) -> Result<(Record, Timing)> {
     let record = serde_json::from_str(&read(RECORD)?).map_err(|error| damaged(RECORD, error))?;
     let timing = serde_json::from_str(&read(TIMING)?).map_err(|error| damaged(TIMING, error))?;
     Ok((record, timing))
+}
+
+/// Means over stretches of equal length, with the last step of each.
+fn thinned(losses: &[f64]) -> Vec<(usize, f64)> {
+    let length = losses.len().div_ceil(LOSS_POINTS).max(1);
+    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
+    losses.chunks(length).enumerate().map(|(i, part)| (i * length + part.len(), mean(part))).collect()
+}
+
+/// The loss curve of a generation's folder, if it has one: (step, mean loss up to it).
+pub(crate) fn read_losses(folder: &Path) -> Vec<(usize, f64)> {
+    fs::read(folder.join(LOSSES)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
 }
 
 /// The picture of a generation's folder, if it has one.

@@ -9,7 +9,7 @@ use madloop_core::{Record, Timing};
 use serde_json::Value;
 use toml::Table;
 
-use super::cell::{DAMAGED, generation_folder, generations, read_generation, read_picture};
+use super::cell::{DAMAGED, generation_folder, generations, read_generation, read_losses, read_picture};
 use super::files::{self, CHECK_OUTPUT, write_atomically};
 use crate::config::Swept;
 use crate::{Error, Result};
@@ -35,6 +35,8 @@ pub struct StoredGeneration {
     pub timing: Timing,
     /// Its picture (PNG), if it has one.
     pub picture: Option<Arc<[u8]>>,
+    /// Its loss curve, of families that have one: (step, mean loss since the last point).
+    pub losses: Vec<(usize, f64)>,
 }
 
 impl RunDir {
@@ -176,7 +178,8 @@ impl RunDir {
             for generation in generations(&folder)? {
                 let folder = generation_folder(&folder, generation);
                 let (record, timing) = read_generation(&folder)?;
-                all.push(StoredGeneration { record, timing, picture: read_picture(&folder) });
+                let (picture, losses) = (read_picture(&folder), read_losses(&folder));
+                all.push(StoredGeneration { record, timing, picture, losses });
             }
         }
         Ok(all)

@@ -2,6 +2,7 @@
 
 mod draw;
 mod lines;
+mod losses;
 mod map;
 mod page;
 mod rows;
@@ -16,6 +17,7 @@ use super::axis::{Axis, map_axis, value_axis};
 use super::label::plain;
 use crate::config::ChartConfig;
 
+pub(crate) use losses::losses;
 pub(crate) use page::{figure, page};
 
 /// A chart as a table.

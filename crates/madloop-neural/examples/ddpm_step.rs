@@ -7,7 +7,11 @@ use std::cell::RefCell;
 use madloop_core::{Cancel, Context, MemoryBlobs, Mix, Samples, SamplingBias, Seeds, Shape, Stopwatch, Trained};
 use madloop_neural::{DdpmConfig, Device, Sampler};
 
-const STEPS: u64 = 8;
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const STEPS: u64 = 11;
 const IMAGES: u64 = 64;
 const SAMPLER_STEPS: usize = 4;
 
@@ -43,7 +47,7 @@ fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         steps.sort_by(f64::total_cmp);
         let flops = trainer.cost(batch as u64, shape).train / STEPS as f64;
         let median = steps[steps.len() / 2];
-        println!("train step: median {median:.3} s, min {:.3} s, {:.0} GFLOP/s", steps[0], flops / median / 1e9);
+        println!("train step: median {median:.4} s, min {:.4} s, {:.0} GFLOP/s", steps[0], flops / median / 1e9);
 
         let clock = Stopwatch::new();
         model.sample(0..IMAGES, SamplingBias::UNBIASED, Seeds::new(0).at(1))?;

@@ -1,33 +1,22 @@
-//! A training step and a forward pass of a convolutional stack with a small U-Net's shapes, on the kernels alone: what they reach
-//! before any tensor library. `unet_step [THREADS [BASE_CHANNELS]]`; benches/peers/unet_step.py is the same in PyTorch.
+//! A training step (forward, backward, Adam) and a forward pass without gradients of a convolutional stack with a small U-Net's
+//! shapes: `cargo run --release -p madloop-neural --example unet_step -- [THREADS [BASE_CHANNELS]]`.
+//! benches/peers/unet_step.py is the same in PyTorch.
 #![allow(clippy::print_stdout, reason = "a measurement for the terminal")]
 
+use burn::tensor::{Device, Tensor, TensorData};
 use madloop_core::Stopwatch;
-use madloop_neural::kernels::conv::{self, Conv2d, Onto};
-use madloop_neural::kernels::norm::{self, GroupNorm};
-use madloop_neural::kernels::{Scratch, adam::Adam, resample};
+use madloop_neural::kernels::adam::Adam;
+use madloop_neural::ops;
+
+/// As in the binary: fresh buffers of the system's allocator cost a page fault every 4 kB.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const BATCH: usize = 64;
 const SIDE: usize = 28;
-
-/// Parameters, their gradients and Adam's moments.
-struct Parameter {
-    value: Scratch,
-    gradient: Scratch,
-    moments: [Scratch; 2],
-}
-
-impl Parameter {
-    fn new(n: usize, value: impl FnMut() -> f32) -> Self {
-        let mut new = Self {
-            value: Scratch::new(n),
-            gradient: Scratch::zeros(n),
-            moments: [Scratch::zeros(n), Scratch::zeros(n)],
-        };
-        new.value.fill_with(value);
-        new
-    }
-}
+const GROUPS: usize = 8;
+/// Blocks at full size, at half of it, and at full size again.
+const BLOCKS: usize = 4;
 
 /// Numbers in (-1, 1) from a congruence: any will do.
 struct Numbers(u64);
@@ -39,184 +28,67 @@ impl Numbers {
     }
 }
 
-struct Conv {
-    shape: Conv2d,
-    w: Parameter,
-    b: Parameter,
+fn tensor<const D: usize>(shape: [usize; D], mut value: impl FnMut() -> f32) -> Tensor<D> {
+    let values: Vec<f32> = (0..shape.iter().product()).map(|_| value()).collect();
+    Tensor::from_data(TensorData::new(values, shape), &Device::flex())
 }
 
-impl Conv {
-    fn new(side: usize, channels: [usize; 2], stride: usize, numbers: &mut Numbers) -> Self {
-        let shape = Conv2d::same(BATCH, [side, side], channels, 3, stride);
+/// A parameter, its moments and its average.
+type State = [Tensor<1>; 4];
+
+/// Parameters in the order in which [`forward`] uses them.
+fn parameters(c: usize) -> Vec<State> {
+    let mut numbers = Numbers(1);
+    let mut all = Vec::new();
+    let mut add = |n: usize, value: &mut dyn FnMut() -> f32| {
+        let value = tensor([n], value);
+        let zeros = || tensor([n], || 0.0);
+        all.push([value.clone(), zeros(), zeros(), value]);
+    };
+    let mut conv = |i: usize, o: usize, blocks: usize| {
         // PyTorch's default: uniform within 1 / sqrt(inputs of a neuron).
-        let bound = 1.0 / (9.0 * channels[0] as f32).sqrt();
-        let mut draw = |n| Parameter::new(n, || bound * numbers.next());
-        Self { shape, w: draw(shape.weight_len()), b: draw(channels[1]) }
-    }
-
-    fn forward(&self, x: &[f32], onto: Onto<'_>, y: &mut [f32]) {
-        conv::forward(&self.shape, x, &self.w.value, Some(&self.b.value), onto, y);
-    }
-
-    fn weight_gradient(&mut self, x: &[f32], dy: &[f32]) {
-        conv::weight_gradient(&self.shape, x, dy, &mut self.w.gradient, Some(&mut self.b.gradient));
-    }
-
-    fn input_gradient(&self, dy: &[f32], onto: Onto<'_>, dx: &mut [f32]) {
-        conv::input_gradient(&self.shape, dy, &self.w.value, onto, dx);
-    }
-}
-
-/// x + silu(norm(conv(x)))
-struct Block {
-    conv: Conv,
-    norm: GroupNorm,
-    gamma: Parameter,
-    beta: Parameter,
-    /// Kept for the gradient.
-    hidden: Scratch,
-    mean: Vec<f32>,
-    rstd: Vec<f32>,
-    out: Scratch,
-}
-
-impl Block {
-    fn new(side: usize, c: usize, numbers: &mut Numbers) -> Self {
-        let norm = GroupNorm { batch: BATCH, pixels: side * side, channels: c, groups: 8, epsilon: 1e-5, silu: true };
-        let n = BATCH * side * side * c;
-        Self {
-            conv: Conv::new(side, [c, c], 1, numbers),
-            norm,
-            gamma: Parameter::new(c, || 1.0),
-            beta: Parameter::new(c, || 0.0),
-            hidden: Scratch::zeros(n),
-            mean: vec![0.0; BATCH * 8],
-            rstd: vec![0.0; BATCH * 8],
-            out: Scratch::zeros(n),
+        let mut draw = || numbers.next() / (9.0 * i as f32).sqrt();
+        add(9 * i * o, &mut draw);
+        add(o, &mut draw);
+        for _ in 0..blocks {
+            let mut draw = || numbers.next() / (9.0 * o as f32).sqrt();
+            add(9 * o * o, &mut draw);
+            add(o, &mut draw);
+            add(o, &mut || 1.0);
+            add(o, &mut || 0.0);
         }
-    }
-
-    fn forward(&mut self, x: &[f32]) {
-        self.conv.forward(x, Onto::Nothing, &mut self.hidden);
-        let (gamma, beta) = (&self.gamma.value, &self.beta.value);
-        norm::forward(&self.norm, &self.hidden, gamma, beta, Some(x), &mut self.out, &mut self.mean, &mut self.rstd);
-    }
-
-    /// `d`: the gradient of the output, then of the input. `space` is as large.
-    fn backward(&mut self, x: &[f32], d: &mut [f32], space: &mut [f32]) {
-        let (gamma, beta) = (&mut self.gamma, &mut self.beta);
-        norm::backward(
-            &self.norm,
-            &self.hidden,
-            &gamma.value,
-            &beta.value,
-            &self.mean,
-            &self.rstd,
-            d,
-            space,
-            &mut gamma.gradient,
-            &mut beta.gradient,
-        );
-        self.conv.weight_gradient(x, space);
-        self.conv.input_gradient(space, Onto::Itself, d);
-    }
+    };
+    conv(1, c, BLOCKS);
+    conv(c, 2 * c, BLOCKS);
+    conv(2 * c, c, BLOCKS);
+    conv(c, 1, 0);
+    all
 }
 
-struct Net {
-    input: Conv,
-    high: Vec<Block>,
-    down: Conv,
-    low: Vec<Block>,
-    up: Conv,
-    last: Vec<Block>,
-    output: Conv,
-    /// What lies between them, kept for the gradient.
-    lifted: Scratch,
-    lowered: Scratch,
-    doubled: Scratch,
-    joined: Scratch,
-    y: Scratch,
-    /// Gradients of 28x28 images, two of them, of 14x14 ones, two too, and of the doubled one.
-    space: [Scratch; 5],
-}
-
-/// Runs blocks one after the other.
-fn run(blocks: &mut [Block], x: &[f32]) {
-    for i in 0..blocks.len() {
-        let (before, now) = blocks.split_at_mut(i);
-        now[0].forward(before.last().map_or(x, |b| &b.out));
-    }
-}
-
-fn run_back(blocks: &mut [Block], x: &[f32], d: &mut [f32], space: &mut [f32]) {
-    for i in (0..blocks.len()).rev() {
-        let (before, now) = blocks.split_at_mut(i);
-        now[0].backward(before.last().map_or(x, |b| &b.out), d, space);
-    }
-}
-
-fn out(blocks: &[Block]) -> &[f32] {
-    blocks.last().map_or(&[], |b| &b.out)
-}
-
-impl Net {
-    fn new(c: usize) -> Self {
-        let mut n = Numbers(1);
-        let (large, small) = (BATCH * SIDE * SIDE, BATCH * SIDE * SIDE / 4);
-        Self {
-            input: Conv::new(SIDE, [1, c], 1, &mut n),
-            high: (0..4).map(|_| Block::new(SIDE, c, &mut n)).collect(),
-            down: Conv::new(SIDE, [c, 2 * c], 2, &mut n),
-            low: (0..4).map(|_| Block::new(SIDE / 2, 2 * c, &mut n)).collect(),
-            up: Conv::new(SIDE, [2 * c, c], 1, &mut n),
-            last: (0..4).map(|_| Block::new(SIDE, c, &mut n)).collect(),
-            output: Conv::new(SIDE, [c, 1], 1, &mut n),
-            lifted: Scratch::zeros(large * c),
-            lowered: Scratch::zeros(small * 2 * c),
-            doubled: Scratch::zeros(large * 2 * c),
-            joined: Scratch::zeros(large * c),
-            y: Scratch::zeros(large),
-            space: [large * c, large * c, small * 2 * c, small * 2 * c, large * 2 * c].map(Scratch::zeros),
+/// The stack: blocks x + silu(norm(conv(x))) at full size, at half of it with twice the channels, and at full size again.
+fn forward(parameters: &[Tensor<1>], c: usize, x: Tensor<4>) -> Tensor<4> {
+    let mut rest = parameters.iter().cloned();
+    let mut next = || rest.next().expect("as many parameters as uses");
+    let weight = |flat: Tensor<1>, x: &Tensor<4>, o: usize| flat.reshape([3, 3, x.dims()[3], o]);
+    let blocks = |mut x: Tensor<4>, next: &mut dyn FnMut() -> Tensor<1>| {
+        for _ in 0..BLOCKS {
+            let w = weight(next(), &x, x.dims()[3]);
+            let hidden = ops::conv2d(x.clone(), w, Some(next()), 1);
+            x = ops::group_norm_silu_onto(x, hidden, next(), next(), GROUPS);
         }
-    }
-
-    fn forward(&mut self, x: &[f32]) {
-        self.input.forward(x, Onto::Nothing, &mut self.lifted);
-        run(&mut self.high, &self.lifted);
-        self.down.forward(out(&self.high), Onto::Nothing, &mut self.lowered);
-        run(&mut self.low, &self.lowered);
-        let low = self.low[0].norm;
-        resample::double([SIDE / 2, SIDE / 2, low.channels], out(&self.low), &mut self.doubled);
-        self.up.forward(&self.doubled, Onto::Values(out(&self.high)), &mut self.joined);
-        run(&mut self.last, &self.joined);
-        self.output.forward(out(&self.last), Onto::Nothing, &mut self.y);
-    }
-
-    /// From the gradient of the output, in `dy`.
-    fn backward(&mut self, x: &[f32], dy: &[f32]) {
-        let [d, space, d_low, space_low, doubled] = &mut self.space;
-        self.output.weight_gradient(out(&self.last), dy);
-        self.output.input_gradient(dy, Onto::Nothing, d);
-        run_back(&mut self.last, &self.joined, d, space);
-        self.up.weight_gradient(&self.doubled, d);
-        self.up.input_gradient(d, Onto::Nothing, doubled);
-        let low = self.low[0].norm;
-        resample::double_gradient([SIDE / 2, SIDE / 2, low.channels], doubled, d_low);
-        run_back(&mut self.low, &self.lowered, d_low, space_low);
-        self.down.weight_gradient(out(&self.high), d_low);
-        self.down.input_gradient(d_low, Onto::Itself, d);
-        run_back(&mut self.high, &self.lifted, d, space);
-        self.input.weight_gradient(x, d);
-    }
-
-    fn parameters(&mut self) -> Vec<&mut Parameter> {
-        let blocks = self.high.iter_mut().chain(&mut self.low).chain(&mut self.last);
-        let mut all: Vec<_> = blocks.flat_map(|b| [&mut b.conv.w, &mut b.conv.b, &mut b.gamma, &mut b.beta]).collect();
-        for conv in [&mut self.input, &mut self.down, &mut self.up, &mut self.output] {
-            all.extend([&mut conv.w, &mut conv.b]);
-        }
-        all
-    }
+        x
+    };
+    let w = weight(next(), &x, c);
+    let high = ops::conv2d(x, w, Some(next()), 1);
+    let high = blocks(high, &mut next);
+    let w = weight(next(), &high, 2 * c);
+    let low = ops::conv2d(high.clone(), w, Some(next()), 2);
+    let low = ops::upsample(blocks(low, &mut next));
+    let w = weight(next(), &low, c);
+    let last = ops::conv2d_onto(high, low, w, next(), 1);
+    let last = blocks(last, &mut next);
+    let w = weight(next(), &last, 1);
+    ops::conv2d(last, w, Some(next()), 1)
 }
 
 fn timed(label: &str, mut step: impl FnMut()) {
@@ -236,30 +108,30 @@ fn timed(label: &str, mut step: impl FnMut()) {
 
 fn main() {
     let given: Vec<usize> = std::env::args().skip(1).filter_map(|n| n.parse().ok()).collect();
-    let (threads, base) = (given.first().copied().unwrap_or(2), given.get(1).copied().unwrap_or(64));
+    let (threads, c) = (given.first().copied().unwrap_or(2), given.get(1).copied().unwrap_or(64));
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().expect("the first pool of the process");
-    let mut net = Net::new(base);
     let mut numbers = Numbers(2);
-    let mut x = Scratch::new(BATCH * SIDE * SIDE);
     // Near enough to a normal distribution: the sum of three uniform ones.
-    x.fill_with(|| numbers.next() + numbers.next() + numbers.next());
-    let mut dy = Scratch::zeros(x.len());
+    let x = tensor([BATCH, SIDE, SIDE, 1], || numbers.next() + numbers.next() + numbers.next());
     let adam = Adam { rate: 1e-3, betas: [0.9, 0.999], epsilon: 1e-8, decay: 0.0, scale: 1.0, average: 0.0 };
-    println!("madloop kernels, {threads} threads, base {base}");
-    let (mut step, mut losses) = (0, vec![]);
+    let mut all = parameters(c);
+    println!("madloop, {threads} threads, base {c}");
+    let mut step = 0;
     timed("train step", || {
-        net.forward(&x);
-        let n = x.len() as f32;
-        losses.push(net.y.iter().zip(&*x).map(|(y, x)| (y - x).powi(2)).sum::<f32>() / n);
-        for (dy, (y, x)) in dy.iter_mut().zip(net.y.iter().zip(&*x)) {
-            *dy = 2.0 * (y - x) / n;
-        }
-        net.backward(&x, &dy);
+        let tracked: Vec<_> = all.iter().map(|[value, ..]| value.clone().autodiff().require_grad()).collect();
+        let y = forward(&tracked, c, x.clone());
+        let mut gradients = (y - x.clone()).powi_scalar(2).mean().backward();
+        let gradients: Vec<_> = tracked.iter().map(|p| p.grad_remove(&mut gradients).expect("a leaf")).collect();
+        drop(tracked);
         step += 1;
-        for Parameter { value, gradient, moments: [m, v] } in net.parameters() {
-            adam.update(step, value, gradient, m, v, None);
-        }
+        all = std::mem::take(&mut all)
+            .into_iter()
+            .zip(gradients)
+            .map(|(state, gradient)| ops::adam(&adam, step, state, gradient).expect("of f32"))
+            .collect();
     });
-    timed("forward", || net.forward(&x));
-    println!("loss: {:.4} to {:.4}", losses[0], losses[losses.len() - 1]);
+    let values: Vec<_> = all.iter().map(|[value, ..]| value.clone()).collect();
+    timed("forward", || drop(forward(&values, c, x.clone())));
+    let y = forward(&values, c, x.clone());
+    println!("loss: {:.4}", (y - x).powi_scalar(2).mean().into_scalar::<f32>());
 }

@@ -72,6 +72,11 @@ pub fn upsample(x: Tensor<4>) -> Tensor<4> {
     if on_cpu(&x) { fused::upsample::upsample(x) } else { composed::upsample(x) }
 }
 
+/// Channels of a, then those of b: `[n, h, w, c]`, `[n, h, w, d]` -> `[n, h, w, c + d]`.
+pub fn join(a: Tensor<4>, b: Tensor<4>) -> Tensor<4> {
+    if on_cpu(&a) { fused::join::join(a, b) } else { Tensor::cat(vec![a, b], 3) }
+}
+
 /// Adds a vector to every pixel: `[n, h, w, c]`, `[n, c]`.
 pub fn add_per_image(x: Tensor<4>, shift: Tensor<2>) -> Tensor<4> {
     let [n, c] = shift.dims();

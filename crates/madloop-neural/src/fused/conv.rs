@@ -10,7 +10,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
 
-use super::{alike, values, whole, written};
+use super::{alike, recycle, values, whole, written};
 use crate::kernels::conv::{self, Conv2d, Onto};
 
 /// `[n, h, w, i]`, `[k, k, i, o]`, `[o]` -> `[n, ceil(h / stride), ceil(w / stride), o]`, k odd, with a zero border.
@@ -54,9 +54,11 @@ impl ConvOp for Flex {
     fn fused_conv2d(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, stride: usize) -> FlexTensor {
         let shape = shape_of(&x, &weight, stride);
         let [x, weight, bias] = [x, weight, bias].map(whole);
-        written(out_of(&shape), |y| {
+        let y = written(out_of(&shape), |y| {
             conv::forward(&shape, values(&x), values(&weight), Some(values(&bias)), Onto::Nothing, y);
-        })
+        });
+        recycle(x);
+        y
     }
 
     fn fused_conv2d_onto(
@@ -75,9 +77,12 @@ impl ConvOp for Flex {
         let fits = values(&other).len() == shape.out_len() && other.bytes().len() == 4 * shape.out_len();
         if fits && let Some(y) = other.try_storage_mut::<f32>() {
             run(Onto::Itself, y);
+            recycle(x);
             return other;
         }
-        written(out_of(&shape), |y| run(Onto::Values(values(&other)), y))
+        let y = written(out_of(&shape), |y| run(Onto::Values(values(&other)), y));
+        recycle(x);
+        y
     }
 }
 
@@ -149,6 +154,7 @@ impl State {
             let dx = alike(&x, |dx| conv::input_gradient(&shape, values(dy), values(&weight), Onto::Nothing, dx));
             gradients.register::<Flex>(of, dx);
         }
+        recycle(x);
     }
 }
 
@@ -158,6 +164,7 @@ impl Backward<Flex, 3> for Conv {
     fn backward(self, ops: Ops<State, 3>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let dy = whole(gradients.consume::<Flex>(&ops.node));
         ops.state.backward(&dy, ops.parents.map(|parent| parent.map(|parent| parent.id)), gradients);
+        recycle(dy);
     }
 }
 
@@ -168,8 +175,9 @@ impl Backward<Flex, 4> for Conv {
         let dy = whole(gradients.consume::<Flex>(&ops.node));
         let [of_x, of_weight, of_bias, of_other] = ops.parents.map(|parent| parent.map(|parent| parent.id));
         ops.state.backward(&dy, [of_x, of_weight, of_bias], gradients);
-        if let Some(of) = of_other {
-            gradients.register::<Flex>(of, dy);
+        match of_other {
+            Some(of) => gradients.register::<Flex>(of, dy),
+            None => recycle(dy),
         }
     }
 }

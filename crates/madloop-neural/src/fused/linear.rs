@@ -9,7 +9,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
 
-use super::{alike, values, whole, written};
+use super::{alike, recycle, values, whole, written};
 use crate::kernels::matmul;
 
 /// `[n, i]`, `[i, o]`, `[o]` -> `[n, o]`.
@@ -28,7 +28,9 @@ impl LinearOp for Flex {
     fn fused_linear(x: FlexTensor, weight: FlexTensor, bias: FlexTensor) -> FlexTensor {
         let [x, weight, bias] = [x, weight, bias].map(whole);
         let ([n, _], size) = (x.shape().dims(), weight.shape().dims());
-        written([n, size[1]], |y| matmul::linear(values(&x), values(&weight), Some(values(&bias)), size, y))
+        let y = written([n, size[1]], |y| matmul::linear(values(&x), values(&weight), Some(values(&bias)), size, y));
+        recycle(x);
+        y
     }
 }
 
@@ -70,5 +72,7 @@ impl Backward<Flex, 3> for Linear {
             let dx = alike(&x, |dx| matmul::linear_input_gradient(values(&dy), values(&weight), size, dx));
             gradients.register::<Flex>(of.id, dx);
         }
+        recycle(x);
+        recycle(dy);
     }
 }

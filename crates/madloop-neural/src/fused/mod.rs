@@ -6,10 +6,14 @@
 
 pub(crate) mod adam;
 pub(crate) mod conv;
+pub(crate) mod join;
 pub(crate) mod linear;
 pub(crate) mod norm;
+mod pool;
 pub(crate) mod silu;
 pub(crate) mod upsample;
+
+use pool::recycle;
 
 use burn::backend::TensorMetadata;
 use burn::backend::flex::FlexTensor;
@@ -30,15 +34,15 @@ fn values(x: &FlexTensor) -> &[f32] {
     x.as_slice().unwrap_or(&[])
 }
 
-/// A tensor that a kernel writes.
+/// A tensor all of which a kernel writes.
 fn written(shape: impl Into<Shape>, kernel: impl FnOnce(&mut [f32])) -> FlexTensor {
     let shape = shape.into();
-    let mut out = vec![0.0_f32; shape.num_elements()];
+    let mut out = pool::take(shape.num_elements());
     kernel(&mut out);
     FlexTensor::from_data(TensorData::new(out, shape))
 }
 
-/// A tensor of the shape of x that a kernel writes.
+/// A tensor of the shape of x all of which a kernel writes.
 fn alike(x: &FlexTensor, kernel: impl FnOnce(&mut [f32])) -> FlexTensor {
     written(x.shape(), kernel)
 }

@@ -10,7 +10,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
 
-use super::{alike, values, whole, written};
+use super::{alike, recycle, values, whole, written};
 use crate::kernels::norm::{self, GroupNorm};
 
 /// Keeps a group's variance away from 0.
@@ -55,7 +55,7 @@ pub(crate) trait NormOp: Backend {
 
 impl NormOp for Flex {
     fn fused_group_norm_silu(x: FlexTensor, gain: FlexTensor, bias: FlexTensor, groups: usize) -> FlexTensor {
-        forward([x, gain, bias], None, groups).0
+        untracked(forward([x, gain, bias], None, groups))
     }
 
     fn fused_group_norm_silu_onto(
@@ -65,7 +65,7 @@ impl NormOp for Flex {
         bias: FlexTensor,
         groups: usize,
     ) -> FlexTensor {
-        forward([x, gain, bias], Some(other), groups).0
+        untracked(forward([x, gain, bias], Some(other), groups))
     }
 }
 
@@ -80,7 +80,7 @@ impl<C: CheckpointStrategy> NormOp for Autodiff<Flex, C> {
         let (y, state) = forward([x, gain, bias], None, groups);
         match Norm.prepare::<C>([of_x, of_gain, of_bias]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish(state, y),
-            OpsKind::UnTracked(prep) => prep.finish(y),
+            OpsKind::UnTracked(prep) => prep.finish(untracked((y, state))),
         }
     }
 
@@ -96,7 +96,7 @@ impl<C: CheckpointStrategy> NormOp for Autodiff<Flex, C> {
         let (y, state) = forward([x, gain, bias], Some(other), groups);
         match Norm.prepare::<C>([of_x, of_gain, of_bias, of_other]).compute_bound().stateful() {
             OpsKind::Tracked(prep) => prep.finish(state, y),
-            OpsKind::UnTracked(prep) => prep.finish(y),
+            OpsKind::UnTracked(prep) => prep.finish(untracked((y, state))),
         }
     }
 }
@@ -122,16 +122,26 @@ fn forward(inputs: [FlexTensor; 3], other: Option<FlexTensor>, groups: usize) ->
     let y = alike(&inputs[0], |y| {
         norm::forward(&size, x, gain, bias, other.as_ref().map(values), y, &mut mean, &mut rstd);
     });
+    if let Some(other) = other {
+        recycle(other);
+    }
     (y, State { size, inputs, mean, rstd })
+}
+
+/// The output where no gradient is wanted.
+fn untracked((y, state): (FlexTensor, State)) -> FlexTensor {
+    let [x, ..] = state.inputs;
+    recycle(x);
+    y
 }
 
 impl State {
     /// Registers the gradients of x, gain and bias that are wanted.
-    fn backward(&self, dy: &FlexTensor, of: [Option<NodeId>; 3], gradients: &mut Gradients) {
+    fn backward(self, dy: &FlexTensor, of: [Option<NodeId>; 3], gradients: &mut Gradients) {
         if of.iter().all(Option::is_none) {
             return;
         }
-        let Self { size, inputs, mean, rstd } = self;
+        let Self { size, inputs, mean, rstd } = &self;
         let [x, gain, bias] = inputs.each_ref().map(values);
         let (mut dgain, mut dbias) = (vec![0.0; size.channels], vec![0.0; size.channels]);
         let dx = alike(&inputs[0], |dx| {
@@ -143,6 +153,8 @@ impl State {
                 gradients.register::<Flex>(of, gradient);
             }
         }
+        let [x, ..] = self.inputs;
+        recycle(x);
     }
 }
 
@@ -155,6 +167,7 @@ impl Backward<Flex, 3> for Norm {
     fn backward(self, ops: Ops<State, 3>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let dy = whole(gradients.consume::<Flex>(&ops.node));
         ops.state.backward(&dy, ops.parents.map(|parent| parent.map(|parent| parent.id)), gradients);
+        recycle(dy);
     }
 }
 
@@ -165,8 +178,9 @@ impl Backward<Flex, 4> for Norm {
         let dy = whole(gradients.consume::<Flex>(&ops.node));
         let [of_x, of_gain, of_bias, of_other] = ops.parents.map(|parent| parent.map(|parent| parent.id));
         ops.state.backward(&dy, [of_x, of_gain, of_bias], gradients);
-        if let Some(of) = of_other {
-            gradients.register::<Flex>(of, dy);
+        match of_other {
+            Some(of) => gradients.register::<Flex>(of, dy),
+            None => recycle(dy),
         }
     }
 }

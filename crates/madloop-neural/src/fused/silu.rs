@@ -9,7 +9,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, backend_extension};
 use burn::tensor::Tensor;
 
-use super::{alike, values, whole};
+use super::{alike, recycle, values, whole};
 use crate::kernels::exp::{silu_gradient, silu_of};
 
 pub(crate) fn silu<const D: usize>(x: Tensor<D>) -> Tensor<D> {
@@ -25,7 +25,9 @@ pub(crate) trait SiluOp: Backend {
 impl SiluOp for Flex {
     fn fused_silu(x: FlexTensor) -> FlexTensor {
         let x = whole(x);
-        alike(&x, |y| silu_of(values(&x), y))
+        let y = alike(&x, |y| silu_of(values(&x), y));
+        recycle(x);
+        y
     }
 }
 
@@ -50,7 +52,10 @@ impl Backward<Flex, 1> for Silu {
         let x = whole(ops.state);
         unary::<Flex, _>(ops.parents, ops.node, gradients, |dy| {
             let dy = whole(dy);
-            alike(&x, |dx| silu_gradient(values(&x), values(&dy), dx))
+            let dx = alike(&x, |dx| silu_gradient(values(&x), values(&dy), dx));
+            recycle(x);
+            recycle(dy);
+            dx
         });
     }
 }

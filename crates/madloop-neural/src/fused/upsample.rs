@@ -9,7 +9,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
 
-use super::{values, whole, written};
+use super::{recycle, values, whole, written};
 use crate::kernels::resample::{double, double_gradient};
 
 /// `[n, h, w, c]` -> `[n, 2 h, 2 w, c]`.
@@ -27,7 +27,9 @@ impl UpsampleOp for Flex {
     fn fused_upsample(x: FlexTensor) -> FlexTensor {
         let x = whole(x);
         let [n, h, w, c] = x.shape().dims();
-        written([n, 2 * h, 2 * w, c], |y| double([h, w, c], values(&x), y))
+        let y = written([n, 2 * h, 2 * w, c], |y| double([h, w, c], values(&x), y));
+        recycle(x);
+        y
     }
 }
 
@@ -52,7 +54,9 @@ impl Backward<Flex, 1> for Upsample {
         let [n, h, w, c] = ops.state;
         unary::<Flex, _>(ops.parents, ops.node, gradients, |dy| {
             let dy = whole(dy);
-            written([n, h, w, c], |dx| double_gradient([h, w, c], values(&dy), dx))
+            let dx = written([n, h, w, c], |dx| double_gradient([h, w, c], values(&dy), dx));
+            recycle(dy);
+            dx
         });
     }
 }

@@ -7,6 +7,7 @@
 pub mod adam;
 pub mod conv;
 pub mod exp;
+pub mod join;
 pub mod matmul;
 pub mod norm;
 pub mod resample;

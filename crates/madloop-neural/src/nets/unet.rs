@@ -160,7 +160,7 @@ impl Unet {
                 h = double.forward(weights, ops::upsample(h));
             }
             if let Some(other) = across.pop() {
-                h = Tensor::cat(vec![h, other], 3);
+                h = ops::join(h, other);
             }
             for block in &level.blocks {
                 h = block.forward(weights, h, &embedding);

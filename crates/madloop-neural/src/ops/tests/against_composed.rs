@@ -142,6 +142,15 @@ proptest! {
     }
 
     #[test]
+    fn joining(n in 1..4_usize, h in 1..30_usize, w in 1..30_usize, c in 1..20_usize, d in 1..20_usize, wanted in 0..4_u32) {
+        let (a, b) = ([n, h, w, c], [n, h, w, d]);
+        Inputs::new([&a, &b], wanted).check(
+            |l| join(at(l, 0, a), at(l, 1, b)),
+            |l| Tensor::cat(vec![at(l, 0, a), at(l, 1, b)], 3),
+        );
+    }
+
+    #[test]
     fn activations(rows in 1..200_usize, columns in 1..200_usize, wanted in 0..2_u32) {
         // Transposed, so that the values do not lie in order, and far from 0 too.
         let x = [rows, columns];

@@ -5,7 +5,7 @@ use super::{Direction, Enough, Metric, Of};
 const INF: f64 = f64::INFINITY;
 
 /// All metrics, in the order of display.
-pub static CATALOG: [Metric; 24] = [
+pub static CATALOG: [Metric; 25] = [
     Metric {
         name: "frechet_distance",
         symbol: "FD",

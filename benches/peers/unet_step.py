@@ -235,7 +235,7 @@ def main():
     print(f"torch {torch.__version__}, {args.threads} threads, {args.net} of base {args.base}, {parameters} parameters")
     numbers = [args.threads, args.base] if args.net == "stack" else [args.base, BATCH, args.threads]
     command = [args.madloop, *map(str, numbers)]
-    ratios = {}
+    ratios, least = {}, {}
     for _ in range(args.rounds if args.madloop else 1):
         taken = {}
         for name, peer in peers.items():
@@ -245,9 +245,13 @@ def main():
             ours = madloop(command)
             show(f"madloop (load {os.getloadavg()[0]:.1f})", ours)
             for what in set.intersection(set(ours), *map(set, taken.values())):
-                ratios.setdefault(what, []).append(ours[what][0] / min(t[what][0] for t in taken.values()))
+                theirs = [t[what] for t in taken.values()]
+                ratios.setdefault(what, []).append(ours[what][0] / min(median for median, _ in theirs))
+                before = least.get(what, (float("inf"), float("inf")))
+                least[what] = (min(before[0], ours[what][1]), min(before[1], *(one for _, one in theirs)))
     for what, listed in sorted(ratios.items(), reverse=True):
         print(f"{what}: madloop / better PyTorch, median {statistics.median(listed):.2f} of {', '.join(f'{r:.2f}' for r in listed)}")
+        print(f"  fastest of all rounds: {least[what][0]:.4f} s and {least[what][1]:.4f} s, ratio {least[what][0] / least[what][1]:.2f}")
     if args.madloop:
         again = [sys.executable, __file__, str(args.threads), str(args.base), "--net", args.net, "--runs", "3", "--only"]
         peaks = {name: peak_megabytes([*again, name]) for name in peers} | {"madloop": peak_megabytes(command)}

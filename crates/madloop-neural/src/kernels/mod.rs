@@ -8,6 +8,7 @@ pub mod adam;
 pub mod conv;
 pub mod exp;
 pub mod join;
+mod level;
 pub mod matmul;
 pub mod norm;
 pub mod resample;
@@ -15,8 +16,8 @@ mod scratch;
 mod simd;
 mod tile;
 
+pub use level::{Level, with_level};
 pub use scratch::Scratch;
-pub use simd::{Level, with_level};
 
 use rayon::prelude::*;
 

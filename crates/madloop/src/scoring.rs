@@ -134,7 +134,18 @@ impl SetEvaluator {
         let settings = Settings { k: score.k, seeds: fixed, generated_rows: Some(n as usize), ..Settings::default() };
         let reference = Reference::new(features.features(&reference)?, settings, &metrics).map_err(metric_error)?;
         let lambda = score.lambda.map(SamplingBias::new).transpose()?;
-        Ok(Self { n, lambda, features, metrics, others, known: data.distribution, reference, held_out, window, downstream })
+        Ok(Self {
+            n,
+            lambda,
+            features,
+            metrics,
+            others,
+            known: data.distribution,
+            reference,
+            held_out,
+            window,
+            downstream,
+        })
     }
 
     /// The window in which two-dimensional samples are shown.

@@ -96,6 +96,16 @@ fn fig31() {
 }
 
 #[test]
+fn quickstart_ddpm() {
+    smoke("quickstart-ddpm");
+}
+
+#[test]
+fn fig16() {
+    smoke("fig16");
+}
+
+#[test]
 fn quickstart() {
     smoke("quickstart");
 }

@@ -140,7 +140,8 @@ impl Frame<'_> {
         let s = self.pen.scale;
         let style = font(22.0, s, &INK).pos(Pos::new(HPos::Center, VPos::Bottom));
         let at = pixel((self.left + self.right) / 2.0, self.top - 12.0 * s);
-        area.draw_text(title, &style, at).map_err(explain)
+        let title = fitted(title, area, &style, self.right - self.left + 0.8 * GAP * s)?;
+        area.draw_text(&title, &style, at).map_err(explain)
     }
 
     fn grid<B: DrawingBackend>(&self, area: &Area<'_, B>) -> Drawn {

@@ -62,7 +62,7 @@ pub(crate) fn feature_map(name: &FeatureName, shape: Shape, place: &str) -> Resu
             Err(Error::config(place, why))
         }
         (FeatureName::None, true) => {
-            let why = format!("none stands for vectors as they are and does not suit samples of {shape}; use pixels");
+            let why = format!("none stands for vectors as they are, and samples of {shape} are images; use pixels");
             Err(Error::config(place, why))
         }
         (FeatureName::Lenet | FeatureName::LenetFile(_), _) => lenet(name, shape, place),

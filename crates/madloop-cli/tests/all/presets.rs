@@ -18,7 +18,7 @@ fn smoke(preset: &str) {
     let resolved: toml::Table = std::fs::read_to_string(run.join("experiment.toml")).unwrap().parse().unwrap();
     assert_eq!(resolved["generations"].as_integer(), Some(generations as i64));
     assert_eq!(resolved["scale"].as_str(), Some("smoke"));
-    assert!(!resolved.contains_key("cost") && resolved["loop"].get("n_synthetic").is_some());
+    assert!(!resolved.contains_key("cost") && resolved["loop"].get("kind").is_some());
     let asked = resolved["score"]["metrics"].as_array().unwrap();
     for record in &records {
         if record["outcome"] != "ok" {

@@ -92,11 +92,12 @@ pub(super) fn checksum(samples: &Samples) -> String {
 
 /// The feature map asked for, or whichever fits.
 pub(crate) fn features_for(asked: Option<&str>, set: &Samples) -> Result<Mapping> {
+    let place = asked.map_or_else(|| "--features".to_owned(), |asked| format!("--features {asked}"));
     let name = match asked {
-        Some(asked) => asked.parse().map_err(|why: String| Error::config("--features", why))?,
+        Some(asked) => asked.parse().map_err(|why: String| Error::config(&place, why))?,
         None => fitting(set.shape()),
     };
-    feature_map(&name, set.shape(), "--features")
+    feature_map(&name, set.shape(), &place)
 }
 
 /// `n` rows of a set, drawn by the seed; all rows stay in their order.

@@ -84,11 +84,13 @@ struct Sum<'a> {
 
 impl RowSink for Sum<'_> {
     fn begin(&mut self, shape: Shape) -> Result<()> {
-        let name = match &self.options.features {
-            Some(asked) => asked.parse().map_err(|why: String| Error::config("--features", why))?,
+        let asked = self.options.features.as_deref();
+        let place = asked.map_or_else(|| "--features".to_owned(), |asked| format!("--features {asked}"));
+        let name = match asked {
+            Some(asked) => asked.parse().map_err(|why: String| Error::config(&place, why))?,
             None => fitting(shape),
         };
-        let features = feature_map(&name, shape, "--features")?;
+        let features = feature_map(&name, shape, &place)?;
         let dim = features.dim(shape);
         if dim > MAX_DIM {
             let why = format!("each sample is {shape}: {dim} features; the limit is {MAX_DIM}");

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use madloop_core::Record;
 
-use crate::report::{Direction, MetricInfo, Picture, RunView, are_limits, html, write_charts, write_figures};
+use crate::report::{
+    Direction, LossCurve, MetricInfo, Picture, RunView, are_limits, html, write_charts, write_figures,
+};
 use crate::store::{RunDir, write_atomically};
 use crate::{Error, Result};
 
@@ -54,7 +56,7 @@ pub fn view(run: &RunDir) -> Result<RunView> {
     for stored in run.generations()? {
         let (cell, generation) = (stored.record.cell.clone(), stored.record.generation);
         if !stored.losses.is_empty() {
-            losses.push((cell.clone(), generation, stored.losses));
+            losses.push(LossCurve { cell: cell.clone(), generation, points: stored.losses });
         }
         pictures.extend(stored.picture.map(|png| Picture { cell, generation, png: png.to_vec() }));
         records.push(stored.record);

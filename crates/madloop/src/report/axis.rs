@@ -94,7 +94,8 @@ fn logarithmic(low: f64, high: f64) -> Axis {
 pub(crate) fn map_axis(values: &[f64], cells: bool) -> Axis {
     let (Some(&first), Some(&last)) = (values.first(), values.last()) else { return linear(0.0, 1.0) };
     let log = first > 0.0 && last / first >= 8.0;
-    let (on, back): (fn(f64) -> f64, fn(f64) -> f64) = if log { (f64::ln, f64::exp) } else { (|x| x, |x| x) };
+    let on = |value: f64| if log { value.ln() } else { value };
+    let back = |place: f64| if log { place.exp() } else { place };
     let n = values.len();
     let (below, above) = match n {
         1 => (0.5, 0.5),

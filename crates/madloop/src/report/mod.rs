@@ -34,4 +34,4 @@ pub use sweep::{ChartTable, chart_tables};
 pub(crate) use sweep::{Map, Sweep, figure};
 pub(crate) use tables::plain as plain_table;
 pub(crate) use text::{escape, number};
-pub use view::{Direction, MetricInfo, Picture, RunView};
+pub use view::{Direction, LossCurve, MetricInfo, Picture, RunView};

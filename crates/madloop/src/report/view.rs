@@ -52,6 +52,17 @@ pub struct Picture {
     pub png: Vec<u8>,
 }
 
+/// The loss of one training.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LossCurve {
+    /// The cell it belongs to.
+    pub cell: String,
+    /// The generation.
+    pub generation: u32,
+    /// Steps, and the mean loss since the step before in the list.
+    pub points: Vec<(usize, f64)>,
+}
+
 /// One run as the report shows it.
 #[derive(Debug, Clone, Default)]
 pub struct RunView {
@@ -69,8 +80,8 @@ pub struct RunView {
     pub provenance: serde_json::Value,
     /// Pictures of samples.
     pub pictures: Vec<Picture>,
-    /// Loss curves of cells and generations: (cell, generation, [(step, loss)]).
-    pub losses: Vec<(String, u32, Vec<(usize, f64)>)>,
+    /// Loss curves of cells and generations.
+    pub losses: Vec<LossCurve>,
     /// Charts over the sweep.
     pub charts: Vec<crate::config::ChartConfig>,
     /// The metrics in the order of display; one that only the records know comes after them.

@@ -1,7 +1,7 @@
 //! The loss of training, generation by generation.
 
 use super::super::axis::{map_axis, value_axis};
-use super::super::{Direction, MetricInfo, Setting};
+use super::super::{Direction, LossCurve, MetricInfo, Setting};
 use super::{Body, Line, Panel, Point, Scale, Sweep, figure};
 
 /// Generations whose curves are drawn, evenly chosen.
@@ -10,10 +10,10 @@ const MOST_LINES: usize = 6;
 const MOST_PANELS: usize = 9;
 
 /// A figure with a panel a setting and a line a generation, of the setting's first seed; empty without losses.
-pub(crate) fn losses(settings: &[Setting<'_>], all: &[(String, u32, Vec<(usize, f64)>)]) -> String {
+pub(crate) fn losses(settings: &[Setting<'_>], all: &[LossCurve]) -> String {
     let panel = |setting: &Setting<'_>| {
         let cell = setting.cells.first()?.name;
-        let own: Vec<_> = all.iter().filter(|(name, ..)| name == cell).collect();
+        let own: Vec<_> = all.iter().filter(|curve| curve.cell == cell).collect();
         let chosen = |i: usize| {
             let wanted = own.len().min(MOST_LINES);
             (0..wanted).any(|line| line * own.len().saturating_sub(1) / wanted.saturating_sub(1).max(1) == i)
@@ -22,7 +22,7 @@ pub(crate) fn losses(settings: &[Setting<'_>], all: &[(String, u32, Vec<(usize, 
             .iter()
             .enumerate()
             .filter(|(i, _)| chosen(*i))
-            .map(|(_, (_, generation, points))| {
+            .map(|(_, LossCurve { generation, points, .. })| {
                 let point = |&(step, loss): &(usize, f64)| Point { x: step as f64, mean: loss, low: loss, high: loss };
                 Line { label: format!("t = {generation}"), points: points.iter().map(point).collect() }
             })

@@ -136,9 +136,9 @@ fn segments(map: &Map, xs: &[f64], ys: &[f64], level: f64, frame: &Frame<'_>) ->
                     points.push((from.0 + share * (to.0 - from.0), from.1 + share * (to.1 - from.1)));
                 }
             }
-            match points.as_slice() {
-                &[a, b] => found.push([a, b]),
-                &[a, b, c, d] => {
+            match *points.as_slice() {
+                [a, b] => found.push([a, b]),
+                [a, b, c, d] => {
                     // The corner 0 is cut off from the rest unless the middle is on its side.
                     let middle = values.iter().sum::<f64>() / 4.0;
                     if (middle >= 0.0) == (values[0] >= 0.0) {

@@ -1,11 +1,13 @@
 //! Arguments of all commands.
 
+mod features;
 mod theory;
 
 use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Parser, Subcommand, ValueEnum};
 
+pub(crate) use features::{FeaturesArgs, FeaturesCommand, TrainArgs};
 pub(crate) use theory::{CurveArgs, LimitArgs, PlanArgs, TheoryArgs, TheoryCommand, ThresholdArgs};
 
 /// Run, measure and predict self-consuming generative loops.
@@ -34,6 +36,8 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Write the HTML report of one or several runs
     Report(ReportArgs),
+    /// Train a feature map on your own labelled data
+    Features(FeaturesArgs),
     /// List, download and describe data sets
     Data(DataArgs),
     /// Print a completion script for your shell

@@ -64,6 +64,7 @@ fn run(command: Command, signals: &Signals) -> anyhow::Result<()> {
         Command::Theory(args) => commands::theory::theory(&args),
         Command::Plan(args) => commands::plan::plan(&args),
         Command::Report(args) => commands::report::report(&args),
+        Command::Features(args) => commands::features::features(&args.command, signals),
         Command::Data(args) => commands::data::data(&args),
         Command::Completions(args) => commands::shell::completions(&args),
         Command::Man(args) => commands::shell::man(&args),

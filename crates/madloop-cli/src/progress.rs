@@ -17,8 +17,10 @@ pub(crate) struct Progress {
 
 struct CellBar {
     bar: ProgressBar,
-    /// Since training of the generation began, and the steps that were done then.
-    training: Option<(Stopwatch, u64)>,
+    /// What it is at.
+    stage: Stage,
+    /// Since the stage first told how far it is, and the steps that were done then.
+    begun: Option<(Stopwatch, u64)>,
 }
 
 impl Progress {
@@ -61,27 +63,27 @@ impl Observer for Progress {
         self.cells
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(cell.to_owned(), CellBar { bar, training: None });
+            .insert(cell.to_owned(), CellBar { bar, stage: Stage::Mix, begun: None });
     }
 
     fn stage(&self, cell: &str, _generation: u32, stage: Stage) {
         self.with(cell, |cell| {
             cell.bar.set_message(stage.name());
-            cell.training = None;
+            (cell.stage, cell.begun) = (stage, None);
         });
     }
 
     fn progress(&self, cell: &str, progress: madloop_core::Progress) {
         let madloop_core::Progress { done, of, loss } = progress;
         self.with(cell, |cell| {
-            let (since, from) = cell.training.get_or_insert_with(|| (Stopwatch::new(), done));
+            let (since, from) = cell.begun.get_or_insert_with(|| (Stopwatch::new(), done));
             let rate = (done - *from) as f64 / since.seconds();
             let left = match rate > 0.0 {
                 true => format!(", {}", HumanDuration(Duration::from_secs_f64((of - done) as f64 / rate))),
                 false => String::new(),
             };
             let loss = loss.map_or_else(String::new, |loss| format!(", loss {loss:.4}"));
-            cell.bar.set_message(format!("train {done}/{of}{loss}{left}"));
+            cell.bar.set_message(format!("{} {done}/{of}{loss}{left}", cell.stage.name()));
         });
     }
 
@@ -110,6 +112,13 @@ impl Observer for Progress {
 pub(crate) fn bytes_bar() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
     bar.set_style(style("{prefix} {bar:30.cyan} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left"));
+    bar
+}
+
+/// A bar for training steps.
+pub(crate) fn steps_bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+    bar.set_style(style("{bar:30.cyan} step {pos}/{len}, {msg}, {eta} left"));
     bar
 }
 

@@ -65,7 +65,7 @@ pub trait Observer: Send + Sync {
     fn cell_started(&self, _cell: &str, _from: u32, _to: u32) {}
     /// A stage begins.
     fn stage(&self, _cell: &str, _generation: u32, _stage: Stage) {}
-    /// How far training has come.
+    /// How far training or sampling has come.
     fn progress(&self, _cell: &str, _progress: Progress) {}
     /// A generation is done.
     fn generation_done(&self, _record: &Record, _timing: &Timing) {}
@@ -75,15 +75,24 @@ pub trait Observer: Send + Sync {
     fn warn(&self, _message: &str) {}
 }
 
-/// How far training has come.
+/// How far training or sampling has come.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Progress {
-    /// Steps (or classes) done.
+    /// Steps (or classes, or rows) done.
     pub done: u64,
     /// Of so many.
     pub of: u64,
-    /// The loss of the last step, of families that have one.
+    /// The loss of the last training step, of families that have one.
     pub loss: Option<f64>,
+}
+
+/// Who watches a sampling, and may stop it.
+#[derive(Clone, Copy)]
+pub struct Watch<'a> {
+    /// Set when it should stop.
+    pub cancel: &'a Cancel,
+    /// Told how many rows are done.
+    pub progress: &'a dyn Fn(Progress),
 }
 
 /// An observer that says nothing.

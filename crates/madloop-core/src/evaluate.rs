@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Generator, Mix, Result, Samples, SamplingBias, Seeds, Shape};
+use crate::{Cancel, Generator, Map, Mix, Result, Samples, SamplingBias, Seeds, Shape};
 
 /// Features of a set, one row a sample (`[rows, dim]`, row-major f32).
 #[derive(Debug, Clone, PartialEq)]
@@ -81,8 +81,10 @@ pub struct Judged<'a> {
     pub model: Option<&'a dyn Generator>,
     /// What that model was trained on.
     pub training: Option<&'a Mix>,
-    /// Randomness of this generation.
+    /// Randomness of the cell.
     pub seeds: Seeds,
+    /// Set when the run should stop.
+    pub cancel: &'a Cancel,
 }
 
 /// Scores generations against the reference set.
@@ -98,4 +100,9 @@ pub trait Evaluator: Send + Sync {
 
     /// Scores one generation.
     fn score(&self, judged: Judged<'_>) -> Result<Scores>;
+
+    /// A map of generation `t` beside real samples, where one is asked for.
+    fn map(&self, _t: u32, _judged: Judged<'_>) -> Result<Option<Map>> {
+        Ok(None)
+    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::{Generator, Loop, Record, Result, Samples, State, Timing, Trainer};
+use crate::{Generator, Loop, Map, Record, Result, Samples, State, Timing, Trainer};
 
 /// Named byte strings: a saved model, or a trainer's checkpoint.
 pub trait Blobs {
@@ -38,6 +38,8 @@ pub struct Entry {
     pub model: Option<Arc<dyn Generator>>,
     /// Its draw (real samples at generation 0), for training and for pictures.
     pub draw: Option<Samples>,
+    /// Its map, where one was asked for.
+    pub map: Option<Map>,
 }
 
 /// Whose generation was committed.

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::{Blobs, Context, Mix, Result, Samples, SamplingBias, Seeds, Shape};
+use crate::{Blobs, Context, Mix, Result, Samples, SamplingBias, Seeds, Shape, Watch};
 
 /// Makes a generator from a training set, from scratch.
 pub trait Trainer: Send + Sync {
@@ -24,6 +24,18 @@ pub trait Trainer: Send + Sync {
 pub trait Generator: Send + Sync {
     /// Rows `rows` of the draw addressed by `seeds`; row r depends on r, lambda and the seeds alone.
     fn sample(&self, rows: Range<u64>, lambda: SamplingBias, seeds: Seeds) -> Result<Samples>;
+
+    /// As [`Generator::sample`]; families that take long over it tell of rows that are done, and stop when asked to.
+    fn sample_watched(
+        &self,
+        rows: Range<u64>,
+        lambda: SamplingBias,
+        seeds: Seeds,
+        watch: Watch<'_>,
+    ) -> Result<Samples> {
+        watch.cancel.check()?;
+        self.sample(rows, lambda, seeds)
+    }
 
     /// Writes the whole model.
     fn save(&self, blobs: &mut dyn Blobs) -> Result<()>;

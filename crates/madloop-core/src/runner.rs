@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::{
     Cancel, ClassSchedule, Commit, Context, Entry, Evaluator, History, Journal, Judged, Loop, Mix, Observer, Origin,
     Outcome, RealPool, Record, Result, Samples, SamplingBias, ScoreSchedule, Seeds, Stage, State, Stopwatch, Timing,
-    Trained, Trainer,
+    Trained, Trainer, Watch,
 };
 
 /// One loop: one configuration and one seed.
@@ -110,7 +110,7 @@ fn generation(
         Trained::Ended(why) => {
             let record = record(cell, parts, t, Some(&mix), Outcome::Ended(why));
             parts.observer.generation_done(&record, &timing);
-            let commit = journal.commit(Entry { record, timing, model: None, draw: None })?;
+            let commit = journal.commit(Entry { record, timing, model: None, draw: None, map: None })?;
             (state.generation, state.ended) = (t, true);
             return Ok(commit);
         }
@@ -124,25 +124,30 @@ fn generation(
     let n_score = if scored { parts.evaluator.rows() } else { 0 };
     let lambda = cell.plan.lambda;
     let score_lambda = parts.evaluator.lambda().unwrap_or(lambda);
-    let sample = |rows, lambda: SamplingBias| model.sample(0..rows, lambda, at).map_err(|e| e.in_stage("sampling", t));
+    let watch = Watch { cancel: parts.cancel, progress: &|progress| parts.observer.progress(&cell.name, progress) };
+    let sample = |rows, lambda: SamplingBias| {
+        model.sample_watched(0..rows, lambda, at, watch).map_err(|e| e.in_stage("sampling", t))
+    };
     let rows = cell.plan.n_synthetic.max(if score_lambda == lambda { n_score } else { 0 });
     let draw = sample(rows, lambda)?;
     let judged = if score_lambda == lambda { head(&draw, n_score) } else { sample(n_score, score_lambda)? };
     timing.sample_seconds = clock.seconds();
 
+    let mut map = None;
     if scored {
         stage(Stage::Score);
         let clock = Stopwatch::new();
         let model = Some(model.as_ref());
-        let judged = Judged { samples: &judged, model, training: Some(&mix), seeds };
+        let judged = Judged { samples: &judged, model, training: Some(&mix), seeds, cancel: parts.cancel };
         record.scores = parts.evaluator.score(judged).map_err(|e| e.in_stage("scoring", t))?;
+        map = parts.evaluator.map(t, judged).map_err(|e| e.in_stage("mapping", t))?;
         record.fixed.n_eval = n_score;
         timing.score_seconds = clock.seconds();
     }
 
     stage(Stage::Commit);
     parts.observer.generation_done(&record, &timing);
-    let entry = Entry { record, timing, model: Some(model.clone()), draw: Some(draw.clone()) };
+    let entry = Entry { record, timing, model: Some(model.clone()), draw: Some(draw.clone()), map };
     let commit = journal.commit(entry)?;
     state.advance(&cell.plan, t, model, Some(draw));
     Ok(commit)
@@ -153,12 +158,13 @@ fn baseline(cell: &Cell, parts: &Parts<'_>, journal: &mut dyn Journal, seeds: Se
     let clock = Stopwatch::new();
     let held_out = parts.evaluator.held_out(seeds)?;
     let mut record = record(cell, parts, 0, None, Outcome::Ok);
-    let judged = Judged { samples: &held_out, model: None, training: None, seeds };
+    let judged = Judged { samples: &held_out, model: None, training: None, seeds, cancel: parts.cancel };
     record.scores = parts.evaluator.score(judged).map_err(|e| e.in_stage("scoring", 0))?;
+    let map = parts.evaluator.map(0, judged).map_err(|e| e.in_stage("mapping", 0))?;
     record.fixed.n_eval = held_out.len() as u64;
     let timing = Timing { score_seconds: clock.seconds(), ..Timing::default() };
     parts.observer.generation_done(&record, &timing);
-    match journal.commit(Entry { record, timing, model: None, draw: Some(held_out) })? {
+    match journal.commit(Entry { record, timing, model: None, draw: Some(held_out), map })? {
         Commit::Won => Ok(State::default()),
         Commit::Lost => reload(cell, parts, journal, State::default()),
     }

@@ -97,6 +97,9 @@ pub enum MetricsError {
         /// The largest |entry|.
         largest: f64,
     },
+    /// The system gives no thread.
+    #[error("a thread cannot be started; end other programs or raise the limit on processes")]
+    NoThread,
 
     /// Undefined: too few samples.
     #[error("n = {n} {set} samples is less than {needs}: {why}")]
@@ -236,6 +239,7 @@ impl MetricsError {
             | Self::NotPrepared { .. }
             | Self::MergeDimensions { .. }
             | Self::NoMemory { .. }
+            | Self::NoThread
             | Self::NotSymmetric { .. } => false,
         }
     }

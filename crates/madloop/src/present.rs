@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use madloop_core::Record;
 
 use crate::report::{
-    Direction, LossCurve, MetricInfo, Picture, RunView, are_limits, html, write_charts, write_figures,
+    Direction, LossCurve, MapView, MetricInfo, Picture, RunView, are_limits, html, write_charts, write_figures,
+    write_maps,
 };
 use crate::store::{RunDir, write_atomically};
 use crate::{Error, Result};
@@ -52,12 +53,13 @@ pub fn view(run: &RunDir) -> Result<RunView> {
     };
     let text = |key: &str| experiment.get(key).and_then(toml::Value::as_str).unwrap_or_default().to_owned();
     let (mut records, mut pictures): (Vec<Record>, Vec<Picture>) = (Vec::new(), Vec::new());
-    let mut losses = Vec::new();
+    let (mut losses, mut maps) = (Vec::new(), Vec::new());
     for stored in run.generations()? {
         let (cell, generation) = (stored.record.cell.clone(), stored.record.generation);
         if !stored.losses.is_empty() {
             losses.push(LossCurve { cell: cell.clone(), generation, points: stored.losses });
         }
+        maps.extend(stored.map.map(|map| MapView { cell: cell.clone(), generation, map }));
         pictures.extend(stored.picture.map(|png| Picture { cell, generation, png: png.to_vec() }));
         records.push(stored.record);
     }
@@ -70,6 +72,7 @@ pub fn view(run: &RunDir) -> Result<RunView> {
         provenance: run.provenance()?,
         pictures,
         losses,
+        maps,
         charts,
         metrics: in_order_of(&experiment),
     })
@@ -86,6 +89,7 @@ pub fn report_run(run: &RunDir, view: &RunView) -> Result<(PathBuf, Vec<PathBuf>
     write_report(std::slice::from_ref(view), &page)?;
     let folder = run.path().join("figures");
     let mut figures = write_charts(&view.records, &view.charts, &view.metrics, &folder)?;
+    figures.extend(write_maps(&view.records, &view.maps, &folder)?);
     // A limit is one number a cell: there is nothing to draw over generations.
     if !are_limits(&view.records) {
         figures.extend(write_figures(&view.records, &view.metrics, &folder)?);

@@ -4,12 +4,12 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use madloop_core::{
-    Evaluator, FeatureMap, Features, Generator, Interval, Judged, Mix, OnExhausted, Real, RealPool, Samples,
-    SamplingBias, Scores, Seeds, Stream,
+    Evaluator, FeatureMap, Features, Generator, Interval, Judged, Map, Mix, OnExhausted, Points, Real, RealPool,
+    Samples, SamplingBias, Scores, Seeds, Stream,
 };
-use madloop_metrics::{Metric, Of, Reference, Settings};
+use madloop_metrics::{Metric, Of, RealMap, Reference, Settings};
 
-use crate::config::{Experiment, FeatureName, ModelConfig, ReferenceSplit, did_you_mean};
+use crate::config::{Experiment, FeatureName, MapConfig, ModelConfig, ReferenceSplit, did_you_mean};
 use crate::data::{DataConfig, DataSet, DataSource, GRID25_SIGMA, Known, grid25_centres};
 use crate::feature_map::{Mapping, feature_map, fitting};
 use crate::{Error, Result};
@@ -78,6 +78,16 @@ pub struct SetEvaluator {
     window: Option<crate::report::Bounds>,
     /// Real samples that a classifier trained on generated ones is tested with, if that is asked for.
     downstream: Option<Samples>,
+    map: Option<MapMaker>,
+}
+
+/// The real side of the maps of generations.
+struct MapMaker {
+    config: MapConfig,
+    real: RealMap,
+    rows: u64,
+    /// Classes of the real samples.
+    labels: Option<Vec<u32>>,
 }
 
 enum HeldOut {
@@ -130,6 +140,7 @@ impl SetEvaluator {
             }
             true => Some(reference.clone()),
         };
+        let map = experiment.map.as_ref().map(|map| MapMaker::new(map, &reference, n, &features)).transpose()?;
         let window = crate::report::bounds(&reference);
         let settings = Settings { k: score.k, seeds: fixed, generated_rows: Some(n as usize), ..Settings::default() };
         let reference = Reference::new(features.features(&reference)?, settings, &metrics).map_err(metric_error)?;
@@ -145,6 +156,7 @@ impl SetEvaluator {
             held_out,
             window,
             downstream,
+            map,
         })
     }
 
@@ -238,7 +250,7 @@ impl Evaluator for SetEvaluator {
             self.score_modes(&features, &mut scores, &of_modes);
         }
         if let Some(test) = &self.downstream {
-            scores.set("downstream_accuracy", downstream_accuracy(judged.samples, test, judged.seeds)?);
+            scores.set("downstream_accuracy", downstream_accuracy(test, judged)?);
         }
         match judged.training {
             Some(training) if features.rows > 0 => {
@@ -249,18 +261,51 @@ impl Evaluator for SetEvaluator {
         }
         Ok(scores)
     }
+
+    fn map(&self, t: u32, judged: Judged<'_>) -> madloop_core::Result<Option<Map>> {
+        match self.map.as_ref().filter(|map| map.config.is_due(t)) {
+            Some(map) => map.beside(judged.samples, &self.features),
+            None => Ok(None),
+        }
+    }
 }
 
-/// The accuracy on `test` of a classifier trained on `samples`.
+impl MapMaker {
+    /// Maps the real samples: the first of `reference`, whose every stretch follows the class proportions.
+    fn new(config: &MapConfig, reference: &Samples, scored: u64, features: &dyn FeatureMap) -> Result<Self> {
+        let rows = config.rows(scored)?;
+        let real = reference.slice(0..rows as usize);
+        let labels = real.labels().map(<[u32]>::to_vec);
+        let real = RealMap::new(features.features(&real)?, config.tsne())
+            .map_err(|error| Error::config("[map]", error.to_string()))?;
+        Ok(Self { config: config.clone(), real, rows, labels })
+    }
+
+    /// The map beside the first of `samples`; none of samples that cannot be mapped (their record says what they are).
+    fn beside(&self, samples: &Samples, features: &dyn FeatureMap) -> madloop_core::Result<Option<Map>> {
+        let shown = samples.slice(0..samples.len().min(self.rows as usize));
+        let (real, generated) = match self.real.beside(&features.features(&shown)?) {
+            Ok(places) => places,
+            Err(error) if error.is_undefined() => return Ok(None),
+            Err(error) => return Err(madloop_core::Error::other(error)),
+        };
+        Ok(Some(Map {
+            real: Points::new(&real, self.labels.as_deref()),
+            generated: Points::new(&generated, shown.labels()),
+        }))
+    }
+}
+
+/// The accuracy on `test` of a classifier trained on the samples.
 #[cfg(feature = "neural")]
-fn downstream_accuracy(samples: &Samples, test: &Samples, seeds: Seeds) -> madloop_core::Result<Result<f64, String>> {
+fn downstream_accuracy(test: &Samples, judged: Judged<'_>) -> madloop_core::Result<Result<f64, String>> {
+    let Judged { samples, seeds, cancel, .. } = judged;
     let config = madloop_neural::LenetConfig::downstream(samples);
-    let cancel = madloop_core::Cancel::default();
-    Ok(madloop_neural::downstream_accuracy(samples, test, &config, seeds, &cancel)?)
+    Ok(madloop_neural::downstream_accuracy(samples, test, &config, seeds, cancel)?)
 }
 
 #[cfg(not(feature = "neural"))]
-fn downstream_accuracy(_: &Samples, _: &Samples, _: Seeds) -> madloop_core::Result<Result<f64, String>> {
+fn downstream_accuracy(_: &Samples, _: Judged<'_>) -> madloop_core::Result<Result<f64, String>> {
     Ok(Err("this build was made without neural families, and the classifier is one".into()))
 }
 

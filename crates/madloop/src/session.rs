@@ -129,7 +129,7 @@ impl Session {
             let data_key = json!(experiment.data).to_string();
             let data: Arc<DataSet> = sets.get(data_key, || pool.install(|| open(&experiment.data, dirs)))?;
             check(config, &cell.plan, &data)?;
-            let key = json!([experiment.data, experiment.model, experiment.score]).to_string();
+            let key = json!([experiment.data, experiment.model, experiment.score, experiment.map]).to_string();
             let evaluator = evaluators.get(key, || pool.install(|| SetEvaluator::new(experiment, &data)))?;
             evaluator.feature_name().clone_into(&mut cell.template.fixed.features);
             let trainer = experiment.model.trainer(device)?;
@@ -140,6 +140,9 @@ impl Session {
         }
         let mut provenance = provenance::machine(workers.threads, workers.jobs);
         provenance["device"] = device.name().into();
+        let features: BTreeMap<&str, Option<&str>> =
+            evaluators.0.values().map(|one| (one.feature_name(), one.feature_sha256())).collect();
+        provenance["features"] = json!(features);
         provenance["data"] = sets.0.values().map(|set| provenance::data(set)).collect();
         Ok(Self { swept, cells, provenance, workers })
     }

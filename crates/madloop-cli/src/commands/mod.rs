@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub(crate) mod data;
+pub(crate) mod features;
 pub(crate) mod list;
 pub(crate) mod plan;
 pub(crate) mod report;

@@ -6,6 +6,8 @@
 
 mod commands;
 mod common;
+mod diffusion;
+mod features;
 mod input;
 mod presets;
 mod resume;

@@ -2,12 +2,13 @@
 
 use crate::common::*;
 
-fn smoke(preset: &str) {
+/// Runs it; returns the folder that it ran in.
+fn smoke(preset: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let mut arguments = vec![preset, "--scale", "smoke"];
     let data = shared_data("mnist");
     if preset == "mnist-gmm" {
-        let Some(data) = &data else { return };
+        let Some(data) = &data else { return folder };
         arguments.extend(["--data-dir", data.to_str().unwrap()]);
     }
     let records = run(folder.path(), &arguments);
@@ -41,6 +42,7 @@ fn smoke(preset: &str) {
     let again = madloop(folder.path()).args(["show", run.join("experiment.toml").to_str().unwrap()]).assert().success();
     let again: toml::Table = String::from_utf8(again.get_output().stdout.clone()).unwrap().parse().unwrap();
     assert_eq!(again, resolved);
+    folder
 }
 
 /// A preset of calculated limits at its smallest: (0, 1) records a limit, its charts, and nothing over generations.
@@ -101,8 +103,16 @@ fn quickstart_ddpm() {
 }
 
 #[test]
-fn fig16() {
-    smoke("fig16");
+fn fig5() {
+    let folder = smoke("fig5");
+    let run = folder.path().join("runs/fig5-smoke");
+    let figures = run.join("figures");
+    assert!(figures.join("maps.svg").is_file() && figures.join("maps.png").is_file());
+    assert!(std::fs::read_to_string(run.join("report.html")).unwrap().contains("t-SNE map"));
+    let cell = run.join("cells").read_dir().unwrap().next().unwrap().unwrap().path();
+    let map = std::fs::read(cell.join("gen-0003/map.json")).unwrap();
+    let map: serde_json::Value = serde_json::from_slice(&map).unwrap();
+    assert!(map["real"]["x"].as_array().unwrap().len() == 300 && map["generated"]["labels"].is_array());
 }
 
 #[test]

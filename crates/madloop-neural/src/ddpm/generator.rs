@@ -4,7 +4,9 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use madloop_core::{Blobs, ClassSchedule, Generator, Samples, SamplingBias, Seeds, Shape, Stream};
+use madloop_core::{
+    Blobs, Cancel, ClassSchedule, Generator, Progress, Samples, SamplingBias, Seeds, Shape, Stream, Watch,
+};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
@@ -42,7 +44,18 @@ const LOSSES: &str = "losses";
 
 impl Generator for Ddpm {
     fn sample(&self, rows: Range<u64>, lambda: SamplingBias, seeds: Seeds) -> madloop_core::Result<Samples> {
-        Ok(self.draw(rows, lambda, seeds)?)
+        let (cancel, progress) = (&Cancel::default(), &|_: Progress| {});
+        Ok(self.draw(rows, lambda, seeds, Watch { cancel, progress })?)
+    }
+
+    fn sample_watched(
+        &self,
+        rows: Range<u64>,
+        lambda: SamplingBias,
+        seeds: Seeds,
+        watch: Watch<'_>,
+    ) -> madloop_core::Result<Samples> {
+        Ok(self.draw(rows, lambda, seeds, watch)?)
     }
 
     fn save(&self, blobs: &mut dyn Blobs) -> madloop_core::Result<()> {
@@ -76,7 +89,7 @@ impl Ddpm {
         self.network.block() * if self.device.is_cpu() { 1 } else { 8 }
     }
 
-    fn draw(&self, rows: Range<u64>, lambda: SamplingBias, seeds: Seeds) -> Result<Samples> {
+    fn draw(&self, rows: Range<u64>, lambda: SamplingBias, seeds: Seeds, watch: Watch<'_>) -> Result<Samples> {
         let guidance = self.guidance(lambda)?;
         let dim = self.shape.len();
         let mut values = Vec::with_capacity((rows.end - rows.start) as usize * dim);
@@ -84,10 +97,13 @@ impl Ddpm {
         // rows are asked for: the library's products may round differently for other numbers of rows.
         let block = self.block() as u64;
         for at in rows.start / block..rows.end.div_ceil(block) {
+            watch.cancel.check()?;
             let (start, end) = (at * block, (at + 1) * block);
             let drawn = self.device.guard("sampling", || self.draw_block(start..end, guidance, seeds))?;
             let (from, to) = (rows.start.max(start) - start, rows.end.min(end) - start);
             values.extend_from_slice(&drawn[from as usize * dim..to as usize * dim]);
+            let (done, of) = (rows.end.min(end) - rows.start, rows.end - rows.start);
+            (watch.progress)(Progress { done, of, loss: None });
         }
         if let Some(at) = values.iter().position(|value| !value.is_finite()) {
             return Err(madloop_core::Error::NonFinite {

@@ -75,8 +75,8 @@ pub(crate) fn fit(
         let (loss, norm) = train_step(objective, &mut state, &batches.get(step), plan)?;
         if !(loss.is_finite() && norm.is_finite()) {
             return Ok(Fit::Ended(format!(
-                "the loss is {loss} and its gradient's norm {norm} at step {} of {}; a lower model.learning_rate may \
-                 keep it finite",
+                "the loss is {loss} and its gradient's norm {norm} at step {} of {}; a lower learning_rate may keep \
+                 it finite",
                 step + 1,
                 plan.steps
             )));

@@ -92,6 +92,7 @@ pub fn load(experiment: &str, overrides: &Overrides) -> Result<Swept> {
     let base = deserialize(&table, &place)?;
     let known: Vec<String> = SWEPT.iter().flat_map(|section| keys_of(section, &schema)).collect();
     super::chart::check(&base.charts, &known)?;
+    super::map::check(&base)?;
     let cells = sweep.cells(&table, base.seed, |table, cell| {
         let place = format!("{place}, {cell}");
         check(table, &place)?;

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::chart::ChartConfig;
 use super::features::FeatureName;
+use super::map::MapConfig;
 use super::theory::TheoryConfig;
 use crate::data::DataConfig;
 use crate::device::Device;
@@ -50,6 +51,9 @@ pub struct Experiment {
     /// Scoring.
     #[serde(default)]
     pub score: ScoreConfig,
+    /// Maps of samples for the eye.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub map: Option<MapConfig>,
     /// What is kept on disk.
     #[serde(default)]
     pub store: StoreConfig,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use madloop_core::Record;
+use madloop_core::{Map, Record};
 
 use super::text::sentence_case;
 
@@ -63,6 +63,17 @@ pub struct LossCurve {
     pub points: Vec<(usize, f64)>,
 }
 
+/// The map of one generation.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MapView {
+    /// The cell it belongs to.
+    pub cell: String,
+    /// The generation; 0 is held-out real data.
+    pub generation: u32,
+    /// Its samples beside real ones.
+    pub map: Map,
+}
+
 /// One run as the report shows it.
 #[derive(Debug, Clone, Default)]
 pub struct RunView {
@@ -82,6 +93,8 @@ pub struct RunView {
     pub pictures: Vec<Picture>,
     /// Loss curves of cells and generations.
     pub losses: Vec<LossCurve>,
+    /// Maps of generations beside real samples.
+    pub maps: Vec<MapView>,
     /// Charts over the sweep.
     pub charts: Vec<crate::config::ChartConfig>,
     /// The metrics in the order of display; one that only the records know comes after them.

@@ -4,26 +4,19 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use madloop_core::{
     Blobs, Cancel, Commit, Entry, Journal, Loop, MemoryBlobs, Observer, Record, State, Stopwatch, Timing, Trainer,
 };
 
 use super::files::{self, CHECK_OUTPUT, FolderBlobs};
+use super::generation::{self, DAMAGED, MODEL, generation_folder, generations, is_heavy, numbered, read_generation};
 use super::lock::Lock;
 use super::samples;
 use crate::config::KeepConfig;
-use crate::report::{Bounds, picture};
+use crate::report::Bounds;
 use crate::{Error, Result};
 
-const RECORD: &str = "record.json";
-const TIMING: &str = "timing.json";
-const PICTURE: &str = "grid.png";
-const LOSSES: &str = "loss.json";
-/// Points of a loss curve that are kept, evenly chosen means.
-const LOSS_POINTS: usize = 200;
-const MODEL: &str = "model";
 const SCRATCH: &str = "scratch";
 
 /// A generation that is on disk.
@@ -193,17 +186,7 @@ impl<'a> CellStore<'a> {
 
     fn write_generation(&self, folder: &Path, entry: &Entry, kept: bool) -> Result<()> {
         files::make_folder(folder)?;
-        let encode =
-            |value: serde_json::Result<String>| value.map(|text| text + "\n").map_err(madloop_core::Error::other);
-        files::write(&folder.join(RECORD), encode(serde_json::to_string(&entry.record))?.as_bytes())?;
-        files::write(&folder.join(TIMING), encode(serde_json::to_string(&entry.timing))?.as_bytes())?;
-        if let Some(losses) = entry.model.as_ref().map(|model| model.losses()).filter(|losses| !losses.is_empty()) {
-            files::write(&folder.join(LOSSES), encode(serde_json::to_string(&thinned(losses)))?.as_bytes())?;
-        }
-        let scored = entry.record.n_eval > 0;
-        if let Some(png) = entry.draw.as_ref().filter(|_| scored).and_then(|draw| picture(draw, self.window)) {
-            files::write(&folder.join(PICTURE), &png)?;
-        }
+        generation::write(folder, entry, self.window)?;
         if kept {
             if let Some(model) = &entry.model {
                 model.save(&mut FolderBlobs::new(folder.join(MODEL)))?;
@@ -361,61 +344,4 @@ impl Journal for CellStore<'_> {
 /// A generation's own checkpoints: no other generation may go on from them.
 fn scratch_name(generation: u32) -> String {
     format!("{generation:04}")
-}
-
-/// `gen-0001` and so on.
-pub(crate) fn generation_folder(cell: &Path, generation: u32) -> PathBuf {
-    cell.join(format!("gen-{generation:04}"))
-}
-
-fn is_heavy(folder: &Path) -> bool {
-    [MODEL, samples::SAMPLES, samples::LABELS].iter().any(|name| folder.join(name).exists())
-}
-
-/// All numbers that have a folder.
-fn numbered(cell: &Path) -> Result<BTreeSet<u32>> {
-    let mut found = BTreeSet::new();
-    for entry in fs::read_dir(cell).map_err(Error::io("read", cell, CHECK_OUTPUT))? {
-        let name = entry.map_err(Error::io("read", cell, CHECK_OUTPUT))?.file_name();
-        let number = name.to_str().and_then(|name| name.strip_prefix("gen-")?.parse::<u32>().ok());
-        found.extend(number.filter(|&t| generation_folder(cell, t).file_name() == Some(&name)));
-    }
-    Ok(found)
-}
-
-/// The generations of a cell from 0 on, without a gap.
-pub(crate) fn generations(cell: &Path) -> Result<Vec<u32>> {
-    Ok(numbered(cell)?.into_iter().zip(0..).take_while(|(found, expected)| found == expected).map(|(t, _)| t).collect())
-}
-
-/// Remedy for a generation that cannot be read.
-pub(super) const DAMAGED: &str = "delete the folder of its cell and run again";
-
-/// Record and timing of a generation's folder.
-pub(crate) fn read_generation(folder: &Path) -> Result<(Record, Timing)> {
-    let read = |name: &str| {
-        let path = folder.join(name);
-        fs::read_to_string(&path).map_err(Error::io("read", &path, DAMAGED))
-    };
-    let damaged = |name: &str, error: serde_json::Error| Error::bad_file(folder.join(name), error.to_string(), DAMAGED);
-    let record = serde_json::from_str(&read(RECORD)?).map_err(|error| damaged(RECORD, error))?;
-    let timing = serde_json::from_str(&read(TIMING)?).map_err(|error| damaged(TIMING, error))?;
-    Ok((record, timing))
-}
-
-/// Means over stretches of equal length, with the last step of each.
-fn thinned(losses: &[f64]) -> Vec<(usize, f64)> {
-    let length = losses.len().div_ceil(LOSS_POINTS).max(1);
-    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
-    losses.chunks(length).enumerate().map(|(i, part)| (i * length + part.len(), mean(part))).collect()
-}
-
-/// The loss curve of a generation's folder, if it has one: (step, mean loss up to it).
-pub(crate) fn read_losses(folder: &Path) -> Vec<(usize, f64)> {
-    fs::read(folder.join(LOSSES)).ok().and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default()
-}
-
-/// The picture of a generation's folder, if it has one.
-pub(crate) fn read_picture(folder: &Path) -> Option<Arc<[u8]>> {
-    fs::read(folder.join(PICTURE)).ok().map(Into::into)
 }

@@ -4,6 +4,7 @@
 
 mod cell;
 mod files;
+mod generation;
 mod lock;
 mod run;
 mod samples;

@@ -5,12 +5,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use madloop_core::{Record, Timing};
+use madloop_core::{Map, Record, Timing};
 use serde_json::Value;
 use toml::Table;
 
-use super::cell::{DAMAGED, generation_folder, generations, read_generation, read_losses, read_picture};
 use super::files::{self, CHECK_OUTPUT, write_atomically};
+use super::generation::{
+    DAMAGED, generation_folder, generations, read_generation, read_losses, read_map, read_picture,
+};
 use crate::config::Swept;
 use crate::{Error, Result};
 
@@ -37,6 +39,8 @@ pub struct StoredGeneration {
     pub picture: Option<Arc<[u8]>>,
     /// Its loss curve, of families that have one: (step, mean loss since the last point).
     pub losses: Vec<(usize, f64)>,
+    /// Its map beside real samples, if it has one.
+    pub map: Option<Map>,
 }
 
 impl RunDir {
@@ -178,8 +182,8 @@ impl RunDir {
             for generation in generations(&folder)? {
                 let folder = generation_folder(&folder, generation);
                 let (record, timing) = read_generation(&folder)?;
-                let (picture, losses) = (read_picture(&folder), read_losses(&folder));
-                all.push(StoredGeneration { record, timing, picture, losses });
+                let (picture, losses, map) = (read_picture(&folder), read_losses(&folder), read_map(&folder));
+                all.push(StoredGeneration { record, timing, picture, losses, map });
             }
         }
         Ok(all)

@@ -31,7 +31,7 @@ fn a_crash_between_the_renames_of_a_group_loses_the_group_and_no_more() {
                     Ok(_) => assert!(setting.dies_at > 0 && crash_after == 5, "{what}"),
                 }
                 drop(store);
-                let seen = crate::store::cell::generations(folder.path()).unwrap();
+                let seen = crate::store::generation::generations(folder.path()).unwrap();
                 if setting.dies_at == 0 || crash_after < 5 {
                     assert_eq!(seen.last(), Some(&whole), "{what}");
                 }

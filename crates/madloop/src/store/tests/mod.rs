@@ -176,7 +176,7 @@ impl Told {
 
     /// That every generation on disk was told once, in order.
     fn check(&self, folder: &Path) {
-        let there = super::cell::generations(folder).unwrap();
+        let there = super::generation::generations(folder).unwrap();
         assert_eq!(*self.0.lock().unwrap(), there);
     }
 }

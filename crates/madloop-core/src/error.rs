@@ -117,6 +117,15 @@ impl Error {
         Self::Other(source.into())
     }
 
+    /// Whether values that are not numbers are what went wrong, in whichever stage.
+    pub(crate) fn is_non_finite(&self) -> bool {
+        match self {
+            Self::NonFinite { .. } => true,
+            Self::Stage { source, .. } => source.downcast_ref::<Self>().is_some_and(Self::is_non_finite),
+            _ => false,
+        }
+    }
+
     /// Names the stage and generation in which `self` arose.
     pub(crate) fn in_stage(self, stage: &'static str, generation: u32) -> Self {
         match self {

@@ -16,6 +16,12 @@ pub trait Trainer: Send + Sync {
     /// Reads back what [`Generator::save`] wrote; the two sample identical bits.
     fn load(&self, blobs: &dyn Blobs) -> Result<Arc<dyn Generator>>;
 
+    /// Whether samples of `shape`, with class labels or without, can be trained on and drawn with each of `lambdas`: what training and
+    /// sampling would refuse is refused before a run begins.
+    fn check(&self, _shape: Shape, _labelled: bool, _lambdas: &[SamplingBias]) -> Result<()> {
+        Ok(())
+    }
+
     /// About what training on `rows` samples costs.
     fn cost(&self, rows: u64, shape: Shape) -> Cost;
 }

@@ -107,13 +107,7 @@ fn generation(
     let (outcome, model) = match trained {
         Trained::Model(model) => (Outcome::Ok, model),
         Trained::Degenerate(model, why) => (Outcome::Degenerate(why), model),
-        Trained::Ended(why) => {
-            let record = record(cell, parts, t, Some(&mix), Outcome::Ended(why));
-            parts.observer.generation_done(&record, &timing);
-            let commit = journal.commit(Entry { record, timing, model: None, draw: None, map: None })?;
-            (state.generation, state.ended) = (t, true);
-            return Ok(commit);
-        }
+        Trained::Ended(why) => return end(cell, parts, journal, state, (t, &mix, timing, why)),
     };
     let mut record = record(cell, parts, t, Some(&mix), outcome);
     (record.fixed.sampler, record.fixed.steps) = model.sampler().unzip();
@@ -129,8 +123,17 @@ fn generation(
         model.sample_watched(0..rows, lambda, at, watch).map_err(|e| e.in_stage("sampling", t))
     };
     let rows = cell.plan.n_synthetic.max(if score_lambda == lambda { n_score } else { 0 });
-    let draw = sample(rows, lambda)?;
-    let judged = if score_lambda == lambda { head(&draw, n_score) } else { sample(n_score, score_lambda)? };
+    let drawn = sample(rows, lambda).and_then(|draw| {
+        let judged = if score_lambda == lambda { head(&draw, n_score) } else { sample(n_score, score_lambda)? };
+        Ok((draw, judged))
+    });
+    let (draw, judged) = match drawn {
+        // The loop has come to its end, as with a loss that is not a number.
+        Err(error) if error.is_non_finite() => {
+            return end(cell, parts, journal, state, (t, &mix, timing, error.to_string()));
+        }
+        drawn => drawn?,
+    };
     timing.sample_seconds = clock.seconds();
 
     let mut map = None;
@@ -150,6 +153,21 @@ fn generation(
     let entry = Entry { record, timing, model: Some(model.clone()), draw: Some(draw.clone()), map };
     let commit = journal.commit(entry)?;
     state.advance(&cell.plan, t, model, Some(draw));
+    Ok(commit)
+}
+
+/// Commits generation `t` as the one that ended the cell, with the reason.
+fn end(
+    cell: &Cell,
+    parts: &Parts<'_>,
+    journal: &mut dyn Journal,
+    state: &mut State,
+    (t, mix, timing, why): (u32, &Mix, Timing, String),
+) -> Result<Commit> {
+    let record = record(cell, parts, t, Some(mix), Outcome::Ended(why));
+    parts.observer.generation_done(&record, &timing);
+    let commit = journal.commit(Entry { record, timing, model: None, draw: None, map: None })?;
+    (state.generation, state.ended) = (t, true);
     Ok(commit)
 }
 

@@ -35,7 +35,7 @@ impl Default for Tsne {
 impl Tsne {
     /// Neighbours looked at.
     fn neighbours(&self) -> usize {
-        (3.0 * self.perplexity) as usize
+        (3.0 * self.perplexity).min(u32::MAX.into()) as usize
     }
 
     /// The smallest number of points that can be mapped.
@@ -48,7 +48,8 @@ impl Tsne {
             let must = "1 or more (30 is customary)";
             return Err(MetricsError::Setting { name: "perplexity", value: self.perplexity, must });
         }
-        if rows < self.least() {
+        // In floating point, where no perplexity is too large to be compared.
+        if 3.0 * self.perplexity > rows.saturating_sub(1) as f64 {
             let why = "t-SNE looks at 3 x perplexity neighbours of each; lower the perplexity or map more samples";
             return Err(MetricsError::TooFew { set: "real", n: rows, needs: self.least(), why });
         }
@@ -274,6 +275,7 @@ mod tests {
             "{}",
             told(gaussian(0, 50, 2, 0.0), 30.0)
         );
+        assert!(told(gaussian(0, 50, 2, 0.0), 1e19).contains("t-SNE looks at"));
         let same = Features { rows: 20, dim: 2, values: vec![1.0; 40] };
         assert!(told(same, 2.0).contains("no variance"));
         let holes = Features { rows: 20, dim: 2, values: vec![f32::NAN; 40] };

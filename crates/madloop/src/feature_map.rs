@@ -70,13 +70,12 @@ pub(crate) fn feature_map(name: &FeatureName, shape: Shape, place: &str) -> Resu
 }
 
 #[cfg(feature = "neural")]
-#[expect(clippy::disallowed_methods, reason = "the one place that reads a feature map's weights")]
 fn lenet(name: &FeatureName, shape: Shape, place: &str) -> Result<Mapping> {
     use madloop_neural::Lenet;
     let net = match name {
         FeatureName::LenetFile(path) => {
             let remedy = "give a file that `madloop features train` wrote";
-            let bytes = std::fs::read(path).map_err(Error::io("read", path, remedy))?;
+            let bytes = read_weights(path, remedy)?;
             Lenet::load(&path.display().to_string(), bytes).map_err(|error| Error::config(place, error.to_string()))?
         }
         _ => Lenet::mnist().map_err(|error| Error::config(place, error.to_string()))?,
@@ -91,6 +90,21 @@ fn lenet(name: &FeatureName, shape: Shape, place: &str) -> Result<Mapping> {
     }
     let sha256 = Some(net.sha256().to_owned());
     Ok(Mapping { map: Box::new(net), sha256 })
+}
+
+/// The bytes of a weights file, of which no more are taken than one may have.
+#[cfg(feature = "neural")]
+#[expect(clippy::disallowed_methods, reason = "the one place that reads a feature map's weights")]
+fn read_weights(path: &std::path::Path, remedy: &'static str) -> Result<Vec<u8>> {
+    use std::io::Read;
+    const MOST: u64 = 256 << 20;
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(Error::io("open", path, remedy))?;
+    file.take(MOST + 1).read_to_end(&mut bytes).map_err(Error::io("read", path, remedy))?;
+    match bytes.len() as u64 > MOST {
+        true => Err(Error::bad_file(path, format!("it is larger than {MOST} bytes, and no LeNet is"), remedy)),
+        false => Ok(bytes),
+    }
 }
 
 #[cfg(not(feature = "neural"))]

@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use madloop_core::{
-    Cancel, Cell, CellEnd, ClassSchedule, FirstGeneration, Loop, Observer, Parts, Real, RealPool, Record, Seeds,
-    Stopwatch, Trainer, run_cell,
+    Cancel, Cell, CellEnd, ClassSchedule, FirstGeneration, Loop, Observer, Parts, Real, RealPool, Record, SamplingBias,
+    Seeds, Stopwatch, Trainer, run_cell,
 };
 use madloop_theory::{GaussianLoop, SampleCurve, TheoryError};
 use serde_json::{Value, json};
 
-use crate::config::{CellConfig, Swept};
+use crate::config::{CellConfig, Experiment, Swept};
 use crate::data::{DataDir, DataSet, open};
 use crate::device::Device;
 use crate::estimate::{Estimate, bytes_in_words, keep_in_words, machine_rate, seconds_in_words};
@@ -134,6 +134,7 @@ impl Session {
             evaluator.feature_name().clone_into(&mut cell.template.fixed.features);
             let trainer = experiment.model.trainer(device)?;
             let shape = data.real.shape();
+            check_model(experiment, trainer.as_ref(), &cell.plan, &data)?;
             let estimate = Estimate::of_cell(config, &cell.plan, trainer.as_ref(), &evaluator, shape, rate);
             let work = Work::Loop { trainer, evaluator, data };
             cells.push(Prepared { config: config.clone(), cell, work, estimate });
@@ -312,6 +313,15 @@ fn check(config: &CellConfig, plan: &Loop, data: &DataSet) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// What the model family refuses, before anything is written.
+fn check_model(experiment: &Experiment, trainer: &dyn Trainer, plan: &Loop, data: &DataSet) -> Result<()> {
+    let labelled = matches!(&data.real, Real::Finite(pool) if pool.labels().is_some());
+    let scored = experiment.score.lambda.map(SamplingBias::new).transpose()?;
+    let lambdas: Vec<SamplingBias> = [plan.lambda].into_iter().chain(scored).collect();
+    let refused = trainer.check(data.real.shape(), labelled, &lambdas);
+    refused.map_err(|error| Error::config(format!("data {} and [model]", data.name), error.to_string()))
 }
 
 /// What all records of a cell have in common.

@@ -47,6 +47,7 @@ fn bad_input_is_told_before_training() {
         (vec!["digits8", "-o", "no/folder/a"], "there is no folder no/folder"),
         (vec!["digits8", "-o", "a", "--test", "b"], "leave --test out"),
         (vec!["digits8", "-o", "a", "--epochs", "0"], "epochs is 0"),
+        (vec!["digits8", "-o", "a", "--batch", "18446744073709551615"], "give 1 to 1,000,000"),
         (vec!["digits8", "-o", "a", "--learning-rate", "0"], "learning_rate is 0"),
         (vec!["digits8", "-o", "a", "--resize", "4"], "resize"),
     ];

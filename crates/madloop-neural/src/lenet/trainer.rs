@@ -44,6 +44,8 @@ impl Default for LenetConfig {
 const CLIP: f64 = 5.0;
 const EMA: f64 = 0.999;
 const MAX_SHIFT: usize = 8;
+const MAX_BATCH: usize = 1_000_000;
+const MAX_EPOCHS: u64 = 1_000_000;
 
 impl LenetConfig {
     /// Optimiser steps for a set of `rows`.
@@ -53,11 +55,11 @@ impl LenetConfig {
 
     fn check(&self) -> Result<(), LenetError> {
         let wrong = |key, value: String, range| Err(LenetError::Setting { key, value, range });
-        if self.epochs == 0 {
-            return wrong("epochs", self.epochs.to_string(), "give at least 1");
+        if !(1..=MAX_EPOCHS).contains(&self.epochs) {
+            return wrong("epochs", self.epochs.to_string(), "give 1 to 1,000,000");
         }
-        if self.batch == 0 {
-            return wrong("batch", self.batch.to_string(), "give at least 1");
+        if !(1..=MAX_BATCH).contains(&self.batch) {
+            return wrong("batch", self.batch.to_string(), "give 1 to 1,000,000");
         }
         if !(self.learning_rate.is_finite() && self.learning_rate > 0.0) {
             return wrong("learning_rate", self.learning_rate.to_string(), "give a number above 0, such as 0.002");

@@ -156,7 +156,8 @@ impl<'a> CellStore<'a> {
         files::sync_folder(&self.folder)?;
         self.since_commit = Some(Stopwatch::new());
         if outcome == Commit::Won {
-            files::remove(&self.folder.join(SCRATCH))?;
+            // Training of the next generation may have left a checkpoint already.
+            files::remove_all_but(&self.folder.join(SCRATCH), &scratch_name(newest.record.generation + 1))?;
             pending.iter().for_each(|entry| self.tell(&entry.record, &entry.timing));
             self.prune(last)?;
         }

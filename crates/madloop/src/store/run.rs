@@ -110,6 +110,12 @@ impl RunDir {
                 }
             }
         }
+        let maps = |value: &Value| value["features"].as_object().cloned().unwrap_or_default();
+        let here = maps(&ours);
+        differences.extend(maps(&theirs).iter().filter_map(|(name, there)| {
+            let here = here.get(name).filter(|here| *here != there)?;
+            Some(format!("  features {name}: sha256 {there} there, {here} here"))
+        }));
         if !differences.is_empty() {
             return Err(Error::OtherRun { path: self.path.clone(), difference: differences.join("\n") });
         }
@@ -229,16 +235,19 @@ impl RunDir {
             })
         };
         let (there, here) = (parse(&self.experiment()?)?, parse(resolved)?);
+        let both_map = there.contains_key("map") && here.contains_key("map");
         let swept: Vec<String> = [&there, &here].into_iter().flat_map(swept_keys).collect();
         let leaves = |table: &Table| -> Vec<(String, toml::Value)> {
-            let identity = ["data", "model", "loop", "score", "seed", "scale"];
+            // Maps may come later, to other generations, but must be comparable.
+            let map = if both_map { "map" } else { "" };
+            let identity = ["data", "model", "loop", "score", "seed", "scale", map];
             let table: Table = table
                 .iter()
                 .filter(|(key, _)| identity.contains(&key.as_str()))
                 .map(|(k, v)| (k.clone(), v.clone()))
                 .collect();
             let mut leaves = crate::config::flatten(&table);
-            leaves.retain(|(key, _)| !swept.contains(key));
+            leaves.retain(|(key, _)| !swept.contains(key) && key != "map.at");
             leaves
         };
         let (there, here) = (leaves(&there), leaves(&here));

@@ -33,6 +33,13 @@ pub trait Generator: Send + Sync {
         None
     }
 
+    /// ln p(x) of every sample in nats, of families that know their density; with labels, of x given its class. p is a density in the units
+    /// of the samples; of pixels it is a probability, or a lower bound of it. What is random about it (noise added to pixels)
+    /// comes from `seeds`.
+    fn log_likelihood(&self, _samples: &Samples, _seeds: Seeds) -> Result<Option<Vec<f64>>> {
+        Ok(None)
+    }
+
     /// The loss of every training step, of families that have one.
     fn losses(&self) -> &[f64] {
         &[]

@@ -9,6 +9,7 @@ mod backend;
 mod ddpm;
 mod error;
 mod file;
+mod flow;
 mod fused;
 pub mod kernels;
 mod lenet;
@@ -20,6 +21,7 @@ mod train;
 
 pub use backend::Device;
 pub use ddpm::{DdpmConfig, NetworkKind, NoiseSchedule, Sampler};
+pub use flow::FlowConfig;
 pub use error::{Error, Result};
 pub use lenet::{Lenet, LenetConfig, LenetError, downstream_accuracy, train_lenet};
 pub use train::Decay;

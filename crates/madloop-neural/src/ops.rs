@@ -11,6 +11,10 @@ use crate::Result;
 use crate::fused::{self, on_cpu};
 use crate::kernels::adam::Adam;
 
+mod flow;
+
+pub use flow::{couple, coupling_log_det, lu_matrix, uncouple};
+
 /// x W + b: `[n, i]`, `[i, o]`, `[o]` -> `[n, o]`.
 pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
     if on_cpu(&x) {

@@ -128,9 +128,13 @@ impl Weights {
         Self::new(layout.clone(), layout.specs.iter().map(value).collect())
     }
 
-    pub(crate) fn zeros(layout: &Arc<Layout>, device: &Device) -> Self {
-        let values = layout.specs.iter().map(|spec| flat(vec![0.0; spec.len()], device)).collect();
-        Self::new(layout.clone(), values)
+    pub(crate) fn zeros_like(&self) -> Self {
+        Self::new(self.layout.clone(), self.values.iter().map(Tensor::zeros_like).collect())
+    }
+
+    /// Replaces one parameter by values of its length.
+    pub(crate) fn set(&mut self, handle: Handle, value: Tensor<1>) {
+        self.values[handle.0] = value;
     }
 
     /// Values by path, every one of the layout's and no other.

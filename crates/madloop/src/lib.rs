@@ -7,6 +7,7 @@ pub mod device;
 mod error;
 mod estimate;
 mod feature_map;
+mod likelihood;
 mod limits;
 pub mod plan;
 mod present;

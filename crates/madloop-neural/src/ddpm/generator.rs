@@ -142,10 +142,8 @@ impl Ddpm {
     fn write(&self, blobs: &mut dyn Blobs) -> Result<()> {
         let mut file = TensorFile::new(FILE, self.config.architecture());
         file.put_weights(WEIGHTS, &self.weights)?;
-        file.put_u64(SHAPE, &shape_numbers(self.shape));
-        if let Some(classes) = &self.classes {
-            file.put_u64(CLASSES, &classes.table().iter().map(|&class| u64::from(class)).collect::<Vec<_>>());
-        }
+        file.put_shape(SHAPE, self.shape);
+        file.put_classes(CLASSES, self.classes.as_ref());
         file.put_f32(OFFSET, &self.scale.offset);
         file.put_f32(UNIT, &self.scale.unit);
         file.put_u64(BYTES, &[u64::from(self.scale.bytes)]);
@@ -158,21 +156,7 @@ impl Ddpm {
         let missing = || Error::BadFile { file: FILE.name, why: "it is missing".into(), remedy: FILE.remedy };
         let mut file = TensorFile::load(FILE, blobs)?.ok_or_else(missing)?;
         file.check_made_by(&config.architecture())?;
-        let shape = file.take_u64(SHAPE)?.into_iter().map(|v| v as usize).collect::<Vec<_>>();
-        let shape = match shape[..] {
-            [dim] if dim > 0 => Shape::Vector { dim },
-            [channels, height, width] if channels * height * width > 0 => Shape::Image { channels, height, width },
-            _ => return Err(file.bad(format!("{shape:?} is no shape of a sample"))),
-        };
-        let classes = if file.has(CLASSES) {
-            let table: Vec<u32> = file.take_u64(CLASSES)?.into_iter().map(|class| class as u32).collect();
-            if table.is_empty() {
-                return Err(file.bad("its table of classes is empty".into()));
-            }
-            Some(ClassSchedule::from_table(table))
-        } else {
-            None
-        };
+        let (shape, classes) = (file.take_shape(SHAPE)?, file.take_classes(CLASSES)?);
         let (offset, unit) = (file.take_f32(OFFSET)?, file.take_f32(UNIT)?);
         let bytes = file.take_u64(BYTES)? == [1];
         if ![1, shape.len()].contains(&offset.len()) || offset.len() != unit.len() {
@@ -186,12 +170,5 @@ impl Ddpm {
         let scale = Scale { offset, unit, bytes };
         let (config, device) = (config.clone(), device.clone());
         Ok(Self { config, device, network, weights, shape, classes, scale, losses })
-    }
-}
-
-fn shape_numbers(shape: Shape) -> Vec<u64> {
-    match shape {
-        Shape::Vector { dim } => vec![dim as u64],
-        Shape::Image { channels, height, width } => vec![channels as u64, height as u64, width as u64],
     }
 }

@@ -10,6 +10,8 @@ mod schedule;
 mod tests;
 mod trainer;
 
+pub(crate) use scale::Scale;
+
 pub use config::{DdpmConfig, NetworkKind};
 pub use sampler::Sampler;
 pub use schedule::NoiseSchedule;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use madloop_core::{Blobs, ClassSchedule, Context, Cost, Generator, Mix, Seeds, Shape, Stream, Trained, Trainer};
+use madloop_core::{Blobs, Context, Cost, Generator, Mix, Seeds, Shape, Stream, Trained, Trainer};
 use rand::RngExt;
 use rayon::prelude::*;
 use serde_json::json;
@@ -16,7 +16,7 @@ use super::{FAMILY, estimate};
 use crate::backend::Device;
 use crate::nets::{Condition, Network};
 use crate::params::{Weights, matrix};
-use crate::train::{Batch, Fit, Objective, Plan, fit};
+use crate::train::{Batch, Fit, Objective, Plan, fit, input};
 use crate::{Result, ops, random};
 
 pub(crate) struct DdpmTrainer {
@@ -55,10 +55,10 @@ impl Trainer for DdpmTrainer {
 
 impl DdpmTrainer {
     fn train_model(&self, mix: &Mix, context: &mut Context<'_>) -> Result<Trained> {
-        if let Some(why) = non_finite(mix) {
+        if let Some(why) = input::non_finite(mix) {
             return Ok(Trained::Ended(why));
         }
-        let classes = self.classes(mix, context)?;
+        let classes = input::classes(mix, context)?;
         let n_classes = classes.as_ref().map_or(0, |classes| classes.n_classes() as usize);
         let (network, layout) = self.config.network(mix.shape(), n_classes)?;
         let layout = Arc::new(layout);
@@ -94,28 +94,6 @@ impl DdpmTrainer {
                 Trained::Model(Arc::new(Ddpm { config, device, network, weights, shape, classes, scale, losses }))
             }
         })
-    }
-
-    /// Classes of the rows, where the training set is labelled.
-    fn classes(&self, mix: &Mix, context: &Context<'_>) -> Result<Option<ClassSchedule>> {
-        let Some(present) = ClassSchedule::of_mix(mix) else { return Ok(None) };
-        let Some(wanted) = context.classes else { return Ok(Some(present)) };
-        let lost = |class: &u32| wanted.table().contains(class) && !present.table().contains(class);
-        match (0..wanted.n_classes()).find(lost) {
-            None if present.n_classes() <= wanted.n_classes() => Ok(Some(wanted.clone())),
-            None => Ok(Some(present)),
-            Some(lost) => Err(madloop_core::Error::LoopSetting {
-                key: "n_synthetic",
-                value: mix.len().to_string(),
-                why: format!(
-                    "no sample of class {lost} is among the {} training samples, so the model could not be asked for \
-                     it; every one of the {} classes needs at least one, so raise the counts",
-                    mix.len(),
-                    wanted.n_classes()
-                ),
-            }
-            .into()),
-        }
     }
 }
 
@@ -164,14 +142,4 @@ impl Objective for NoisePrediction<'_> {
         let estimate = estimate::noise(self.network, &self.schedule, weights, on_device(values), &condition);
         ops::squared_error(estimate, on_device(noise))
     }
-}
-
-/// Where the training set has a value that no model can be trained on.
-fn non_finite(mix: &Mix) -> Option<String> {
-    let mut row = vec![0.0; mix.dim()];
-    (0..mix.len()).find_map(|i| {
-        mix.copy_row(i, &mut row);
-        let column = row.iter().position(|value| !value.is_finite())?;
-        Some(format!("sample {i} of the training set has the value {} in column {column}", row[column]))
-    })
 }

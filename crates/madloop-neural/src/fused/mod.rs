@@ -6,8 +6,10 @@
 
 pub(crate) mod adam;
 pub(crate) mod conv;
+pub(crate) mod coupling;
 pub(crate) mod join;
 pub(crate) mod linear;
+pub(crate) mod lu;
 pub(crate) mod norm;
 mod pool;
 pub(crate) mod silu;

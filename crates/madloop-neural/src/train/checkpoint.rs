@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burn::tensor::Device;
-use madloop_core::{Blobs, Seeds};
+use madloop_core::Blobs;
 use serde_json::Value;
 
 use crate::Result;
@@ -29,10 +29,10 @@ const PARTS: [&str; 4] = ["weights/", "adam.first/", "adam.second/", "average/"]
 
 impl State {
     /// The beginning of a training.
-    pub(crate) fn initial(layout: &Arc<Layout>, seeds: Seeds, device: &Device) -> Self {
-        let weights = Weights::initial(layout, seeds, device);
-        let zeros = || Weights::zeros(layout, device);
-        Self { average: weights.clone(), weights, first: zeros(), second: zeros(), losses: Vec::new() }
+    pub(crate) fn initial(weights: Weights) -> Self {
+        let zeros = || weights.zeros_like();
+        let (first, second) = (zeros(), zeros());
+        Self { average: weights.clone(), weights, first, second, losses: Vec::new() }
     }
 
     /// Steps done.

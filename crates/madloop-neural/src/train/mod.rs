@@ -3,6 +3,7 @@
 mod adam;
 mod batches;
 mod checkpoint;
+pub(crate) mod input;
 
 use std::sync::Arc;
 
@@ -24,6 +25,11 @@ use checkpoint::State;
 pub(crate) trait Objective {
     /// The loss of each row of a batch, `[batch]`. Random numbers are addressed by the batch's examples.
     fn losses(&self, weights: &Weights, batch: &Batch) -> Tensor<1>;
+
+    /// The parameters that training begins with, of those drawn and the first batch.
+    fn begin(&self, drawn: Weights, _batch: &Batch) -> Result<Weights> {
+        Ok(drawn)
+    }
 }
 
 /// How long and how to train.
@@ -61,11 +67,11 @@ pub(crate) fn fit(
     context: &mut Context<'_>,
     device: &Device,
 ) -> Result<Fit> {
+    let mut batches = Batches::new(mix, plan.batch, context.seeds);
     let mut state = match State::load(context.scratch, &plan.identity, layout, device)? {
         Some(state) => state,
-        None => State::initial(layout, context.seeds, device),
+        None => State::initial(objective.begin(Weights::initial(layout, context.seeds, device), &batches.get(0))?),
     };
-    let mut batches = Batches::new(mix, plan.batch, context.seeds);
     while state.step() < plan.steps {
         if context.cancel.is_requested() {
             state.save(context.scratch, &plan.identity)?;

@@ -74,6 +74,9 @@ pub enum ModelConfig {
     /// Denoising diffusion.
     #[cfg(feature = "neural")]
     Ddpm(Box<madloop_neural::DdpmConfig>),
+    /// Normalizing flow.
+    #[cfg(feature = "neural")]
+    Flow(Box<madloop_neural::FlowConfig>),
 }
 
 impl ModelConfig {
@@ -89,6 +92,8 @@ impl ModelConfig {
             Self::Kde(config) => light(config.trainer().map_err(|why| Error::config("[model]", why))?),
             #[cfg(feature = "neural")]
             Self::Ddpm(config) => config.trainer(device).map_err(|why| Error::config("[model]", why.to_string())),
+            #[cfg(feature = "neural")]
+            Self::Flow(config) => config.trainer(device).map_err(|why| Error::config("[model]", why.to_string())),
         }
     }
 
@@ -100,6 +105,17 @@ impl ModelConfig {
             Self::Kde(config) => config.per_class,
             #[cfg(feature = "neural")]
             Self::Ddpm(_) => false,
+            #[cfg(feature = "neural")]
+            Self::Flow(_) => false,
+        }
+    }
+
+    /// Whether its models know their own density.
+    pub fn knows_density(&self) -> bool {
+        match self {
+            #[cfg(feature = "neural")]
+            Self::Flow(_) => true,
+            _ => false,
         }
     }
 }

@@ -14,7 +14,7 @@ use super::files::{self, CHECK_OUTPUT, FolderBlobs};
 use super::lock::Lock;
 use super::samples;
 use crate::config::KeepConfig;
-use crate::report::{Bounds, picture};
+use crate::report::{Scene, picture_in};
 use crate::{Error, Result};
 
 const RECORD: &str = "record.json";
@@ -41,8 +41,8 @@ pub struct CellStore<'a> {
     commit_seconds: f64,
     on_commit: Committed<'a>,
     observer: &'a dyn Observer,
-    /// The window in which two-dimensional samples are shown.
-    window: Option<Bounds>,
+    /// How two-dimensional samples are shown.
+    scene: Option<Scene>,
     lock: Lock,
     plan: Option<Loop>,
     /// Finished generations that are not yet on disk.
@@ -66,7 +66,7 @@ impl<'a> CellStore<'a> {
         folder: PathBuf,
         keep: KeepConfig,
         commit_seconds: f64,
-        window: Option<Bounds>,
+        scene: Option<Scene>,
         on_commit: Committed<'a>,
         cancel: &Cancel,
         observer: &'a dyn Observer,
@@ -74,14 +74,14 @@ impl<'a> CellStore<'a> {
         files::make_folder(&folder)?;
         folder.parent().map_or(Ok(()), files::sync_folder)?;
         let lock = Lock::wait(&folder, cancel, observer)?;
-        Self::with_lock(folder, keep, commit_seconds, window, on_commit, observer, lock)
+        Self::with_lock(folder, keep, commit_seconds, scene, on_commit, observer, lock)
     }
 
     pub(super) fn with_lock(
         folder: PathBuf,
         keep: KeepConfig,
         commit_seconds: f64,
-        window: Option<Bounds>,
+        scene: Option<Scene>,
         on_commit: Committed<'a>,
         observer: &'a dyn Observer,
         lock: Lock,
@@ -92,7 +92,7 @@ impl<'a> CellStore<'a> {
             commit_seconds,
             on_commit,
             observer,
-            window,
+            scene,
             lock,
             plan: None,
             pending: Vec::new(),
@@ -201,7 +201,9 @@ impl<'a> CellStore<'a> {
             files::write(&folder.join(LOSSES), encode(serde_json::to_string(&thinned(losses)))?.as_bytes())?;
         }
         let scored = entry.record.n_eval > 0;
-        if let Some(png) = entry.draw.as_ref().filter(|_| scored).and_then(|draw| picture(draw, self.window)) {
+        if let Some(draw) = entry.draw.as_ref().filter(|_| scored)
+            && let Some(png) = picture_in(draw, entry.model.as_deref(), self.scene.as_ref())?
+        {
             files::write(&folder.join(PICTURE), &png)?;
         }
         if kept {
@@ -327,9 +329,12 @@ impl Journal for CellStore<'_> {
             if needed || ended || self.keep.keeps(t) {
                 continue;
             }
-            waiting.model = None;
-            // A picture is still to be made of what was scored.
-            if waiting.record.n_eval == 0 {
+            // A picture is still to be made of what was scored, and of its model's density.
+            let scored = waiting.record.n_eval > 0;
+            if !(scored && self.scene.is_some_and(|scene| scene.density)) {
+                waiting.model = None;
+            }
+            if !scored {
                 self.pending_bytes -= waiting.draw.take().map_or(0, |draw| draw.bytes());
             }
         }

@@ -9,18 +9,18 @@ use super::*;
 /// Of the largest value. Winograd's transforms and sums of some thousand terms in f32 cost digits.
 const TOLERANCE: f64 = 1e-4;
 
-fn config() -> ProptestConfig {
+pub(super) fn config() -> ProptestConfig {
     ProptestConfig { cases: 40, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..Default::default() }
 }
 
 /// Inputs of an operation: their shapes, and whether each one's gradient is wanted.
-struct Inputs {
+pub(super) struct Inputs {
     sizes: Vec<Vec<usize>>,
     wanted: u32,
 }
 
 impl Inputs {
-    fn new<const N: usize>(sizes: [&[usize]; N], wanted: u32) -> Self {
+    pub(super) fn new<const N: usize>(sizes: [&[usize]; N], wanted: u32) -> Self {
         Self { sizes: sizes.map(<[usize]>::to_vec).to_vec(), wanted }
     }
 
@@ -49,7 +49,7 @@ impl Inputs {
     }
 
     #[track_caller]
-    fn check<const D: usize>(
+    pub(super) fn check<const D: usize>(
         &self,
         ours: impl Fn(&[Tensor<1>]) -> Tensor<D>,
         theirs: impl Fn(&[Tensor<1>]) -> Tensor<D>,
@@ -66,7 +66,7 @@ impl Inputs {
     }
 }
 
-fn at<const D: usize>(leaves: &[Tensor<1>], which: usize, shape: [usize; D]) -> Tensor<D> {
+pub(super) fn at<const D: usize>(leaves: &[Tensor<1>], which: usize, shape: [usize; D]) -> Tensor<D> {
     leaves[which].clone().reshape(shape)
 }
 

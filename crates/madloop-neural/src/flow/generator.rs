@@ -1,0 +1,199 @@
+//! Sampling from a trained flow, its likelihood, and its file.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use burn::tensor::Tensor;
+use madloop_core::{Blobs, ClassSchedule, Generator, Samples, SamplingBias, Seeds, Shape, Stream};
+use rayon::prelude::*;
+
+use super::FAMILY;
+use super::config::FlowConfig;
+use super::domain::Domain;
+use super::network::Network;
+use crate::backend::Device;
+use crate::ddpm::Scale;
+use crate::file::{Kind, TensorFile};
+use crate::nets::one_hot;
+use crate::params::{Weights, matrix, to_host};
+use crate::{Error, Result, random};
+
+/// A trained model.
+pub(super) struct Flow {
+    config: FlowConfig,
+    device: Device,
+    shape: Shape,
+    network: Network,
+    weights: Weights,
+    /// The inverses of all linear maps.
+    maps: Vec<Tensor<2>>,
+    trace_worth: Tensor<1>,
+    classes: Option<ClassSchedule>,
+    domain: Domain,
+    /// The loss of each training step.
+    losses: Vec<f64>,
+}
+
+const FILE: Kind = Kind { name: "model.safetensors", remedy: "delete its generation and run again" };
+const WEIGHTS: &str = "weights/";
+const SHAPE: &str = "shape";
+const CLASSES: &str = "classes";
+const OFFSET: &str = "scale.offset";
+const UNIT: &str = "scale.unit";
+const BYTES: &str = "scale.bytes";
+const LOSSES: &str = "losses";
+
+impl Generator for Flow {
+    fn sample(&self, rows: Range<u64>, lambda: SamplingBias, seeds: Seeds) -> madloop_core::Result<Samples> {
+        Ok(self.draw(rows, lambda, seeds)?)
+    }
+
+    fn save(&self, blobs: &mut dyn Blobs) -> madloop_core::Result<()> {
+        Ok(self.write(blobs)?)
+    }
+
+    fn losses(&self) -> &[f64] {
+        &self.losses
+    }
+
+    fn log_likelihood(&self, samples: &Samples, seeds: Seeds) -> madloop_core::Result<Option<Vec<f64>>> {
+        Ok(Some(self.log_densities(samples, seeds)?))
+    }
+}
+
+impl Flow {
+    pub(super) fn new(
+        (config, device, shape): (FlowConfig, Device, Shape),
+        network: Network,
+        weights: Weights,
+        classes: Option<ClassSchedule>,
+        domain: Domain,
+        losses: Vec<f64>,
+    ) -> Result<Self> {
+        let maps = network.inverse_maps(&weights, device.inner())?;
+        let trace_worth = network.trace_worth(device.inner());
+        Ok(Self { config, device, shape, network, weights, maps, trace_worth, classes, domain, losses })
+    }
+
+    /// Rows that are drawn together; a GPU wants more.
+    fn block(&self) -> usize {
+        self.network.block() * if self.device.is_cpu() { 1 } else { 8 }
+    }
+
+    fn one_hot(&self, classes: &[Option<u32>]) -> Option<Tensor<2>> {
+        self.classes.as_ref().map(|all| one_hot(classes, all.n_classes() as usize, self.device.inner()))
+    }
+
+    fn draw(&self, rows: Range<u64>, lambda: SamplingBias, seeds: Seeds) -> Result<Samples> {
+        let dim = self.shape.len();
+        let mut values = Vec::with_capacity((rows.end - rows.start) as usize * dim);
+        // Blocks begin at multiples of their length and are always whole, so that a row meets the same arithmetic whichever
+        // rows are asked for.
+        let block = self.block() as u64;
+        for at in rows.start / block..rows.end.div_ceil(block) {
+            let (start, end) = (at * block, (at + 1) * block);
+            let drawn = self.device.guard("sampling", || self.draw_block(start..end, lambda, seeds))?;
+            let (from, to) = (rows.start.max(start) - start, rows.end.min(end) - start);
+            values.extend_from_slice(&drawn[from as usize * dim..to as usize * dim]);
+        }
+        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
+            return Err(madloop_core::Error::NonFinite {
+                what: format!("the samples of the {FAMILY} model"),
+                row: at / dim,
+                column: at % dim,
+                value: values[at],
+            }
+            .into());
+        }
+        let samples = self.domain.to_samples(self.shape, values)?;
+        Ok(match &self.classes {
+            None => samples,
+            Some(classes) => samples.with_labels(rows.map(|row| classes.class(row)).collect())?,
+        })
+    }
+
+    /// f^-1(z), z ~ N(0, lambda I), as the network has the rows.
+    fn draw_block(&self, rows: Range<u64>, lambda: SamplingBias, seeds: Seeds) -> Result<Vec<f32>> {
+        let dim = self.shape.len();
+        let deviation = lambda.deviation_scale() as f32;
+        let mut latents = vec![0.0; (rows.end - rows.start) as usize * dim];
+        latents.par_chunks_exact_mut(dim).enumerate().for_each(|(at, out)| {
+            random::fill_normal(&mut seeds.rng(Stream::SAMPLE, rows.start + at as u64), out);
+            out.iter_mut().for_each(|z| *z *= deviation);
+        });
+        let classes: Vec<Option<u32>> =
+            rows.map(|row| self.classes.as_ref().map(|classes| classes.class(row))).collect();
+        let z = matrix(latents, dim, self.device.inner());
+        to_host(self.network.inverse(&self.weights, &self.maps, z, self.one_hot(&classes).as_ref()), "reading samples")
+    }
+
+    fn log_densities(&self, samples: &Samples, seeds: Seeds) -> Result<Vec<f64>> {
+        const NOISE: Stream = Stream::named("neural/flow/score-noise");
+        let dim = self.shape.len();
+        let labels = samples.labels();
+        let known = self.classes.as_ref().map_or(0, ClassSchedule::n_classes);
+        let block = self.block();
+        let mut all = Vec::with_capacity(samples.len());
+        for start in (0..samples.len()).step_by(block) {
+            let rows = start..(start + block).min(samples.len());
+            let mut values = samples.slice(rows.clone()).to_f32();
+            let gained = self.domain.to_network(&mut values, dim, seeds, NOISE, start as u64);
+            // A class that the model never saw is no class to it.
+            let classes: Vec<Option<u32>> =
+                rows.map(|row| labels.map(|labels| labels[row]).filter(|&label| label < known)).collect();
+            let x = matrix(values, dim, self.device.inner());
+            let (z, log_det) =
+                self.network.forward(&self.weights, &self.trace_worth, x, self.one_hot(&classes).as_ref());
+            let z = to_host(z, "reading latents")?;
+            let log_det = to_host(log_det, "reading log-determinants")?;
+            for ((z, log_det), gained) in z.chunks_exact(dim).zip(log_det).zip(gained) {
+                let squares: f64 = z.iter().map(|&z| f64::from(z).powi(2)).sum();
+                let latent = -0.5 * (squares + dim as f64 * std::f64::consts::TAU.ln());
+                all.push(latent + f64::from(log_det) + gained);
+            }
+        }
+        Ok(all)
+    }
+
+    fn write(&self, blobs: &mut dyn Blobs) -> Result<()> {
+        let mut file = TensorFile::new(FILE, self.config.architecture());
+        file.put_weights(WEIGHTS, &self.weights)?;
+        file.put_shape(SHAPE, self.shape);
+        file.put_classes(CLASSES, self.classes.as_ref());
+        match &self.domain {
+            Domain::Reals(scale) => {
+                file.put_f32(OFFSET, &scale.offset);
+                file.put_f32(UNIT, &scale.unit);
+            }
+            Domain::Pixels { bytes, .. } => file.put_u64(BYTES, &[u64::from(*bytes)]),
+        }
+        file.put_f64(LOSSES, &self.losses);
+        file.save(blobs)
+    }
+
+    /// Reads what [`Generator::save`] wrote.
+    pub(super) fn load(config: &FlowConfig, device: &Device, blobs: &dyn Blobs) -> Result<Self> {
+        let missing = || Error::BadFile { file: FILE.name, why: "it is missing".into(), remedy: FILE.remedy };
+        let mut file = TensorFile::load(FILE, blobs)?.ok_or_else(missing)?;
+        file.check_made_by(&config.architecture())?;
+        let (shape, classes) = (file.take_shape(SHAPE)?, file.take_classes(CLASSES)?);
+        let domain = match shape {
+            Shape::Image { .. } => {
+                Domain::Pixels { levels: config.grey_levels, bytes: file.take_u64(BYTES)? == [1] }
+            }
+            Shape::Vector { dim } => {
+                let (offset, unit) = (file.take_f32(OFFSET)?, file.take_f32(UNIT)?);
+                if offset.len() != dim || unit.len() != dim {
+                    return Err(file.bad(format!("its scale has {} offsets and {} units", offset.len(), unit.len())));
+                }
+                Domain::Reals(Scale { offset, unit, bytes: false })
+            }
+        };
+        let n_classes = classes.as_ref().map_or(0, |classes: &ClassSchedule| classes.n_classes() as usize);
+        let (network, layout) = config.network(shape, n_classes)?;
+        let weights = file.take_weights(WEIGHTS, &Arc::new(layout), device.inner())?;
+        let losses = file.take_f64(LOSSES)?;
+        file.finish()?;
+        Self::new((config.clone(), device.clone(), shape), network, weights, classes, domain, losses)
+    }
+}

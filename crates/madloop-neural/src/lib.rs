@@ -7,6 +7,7 @@
 
 mod backend;
 mod ddpm;
+mod draw;
 mod error;
 mod file;
 mod fused;
@@ -16,10 +17,15 @@ mod nets;
 pub mod ops;
 mod params;
 mod random;
+mod scale;
+#[cfg(test)]
+mod testing;
 mod train;
+mod wgan;
 
 pub use backend::Device;
 pub use ddpm::{DdpmConfig, NetworkKind, NoiseSchedule, Sampler};
 pub use error::{Error, Result};
 pub use lenet::{Lenet, LenetConfig, LenetError, downstream_accuracy, train_lenet};
 pub use train::Decay;
+pub use wgan::{Beginning, GanNetwork, WganConfig};

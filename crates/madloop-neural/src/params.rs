@@ -177,6 +177,12 @@ impl Weights {
         Self::new(self.layout.clone(), self.values.iter().map(track).collect())
     }
 
+    /// The same values as constants.
+    pub(crate) fn constant(&self) -> Self {
+        let values = self.values.iter().map(|value| value.clone().without_autodiff());
+        Self::new(self.layout.clone(), values.collect())
+    }
+
     /// Takes the gradients of tracked leaves; zero where a parameter did not enter the loss.
     pub(crate) fn gradients(&self, gradients: &mut Gradients) -> Vec<Tensor<1>> {
         let take = |value: &Tensor<1>| {

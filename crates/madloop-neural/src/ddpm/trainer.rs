@@ -10,13 +10,13 @@ use serde_json::json;
 
 use super::config::DdpmConfig;
 use super::generator::Ddpm;
-use super::scale::Scale;
 use super::schedule::Schedule;
 use super::{FAMILY, estimate};
 use crate::backend::Device;
 use crate::nets::{Condition, Network};
 use crate::params::{Weights, matrix};
-use crate::train::{Batch, Fit, Objective, Plan, fit};
+use crate::scale::Scale;
+use crate::train::{Batch, Fit, Objective, Plan, fit, non_finite};
 use crate::{Result, ops, random};
 
 pub(crate) struct DdpmTrainer {
@@ -164,14 +164,4 @@ impl Objective for NoisePrediction<'_> {
         let estimate = estimate::noise(self.network, &self.schedule, weights, on_device(values), &condition);
         ops::squared_error(estimate, on_device(noise))
     }
-}
-
-/// Where the training set has a value that no model can be trained on.
-fn non_finite(mix: &Mix) -> Option<String> {
-    let mut row = vec![0.0; mix.dim()];
-    (0..mix.len()).find_map(|i| {
-        mix.copy_row(i, &mut row);
-        let column = row.iter().position(|value| !value.is_finite())?;
-        Some(format!("sample {i} of the training set has the value {} in column {column}", row[column]))
-    })
 }

@@ -7,10 +7,12 @@
 pub(crate) mod adam;
 pub(crate) mod conv;
 pub(crate) mod join;
+pub(crate) mod leaky;
 pub(crate) mod linear;
 pub(crate) mod norm;
 mod pool;
 pub(crate) mod silu;
+pub(crate) mod tanh;
 pub(crate) mod upsample;
 
 use pool::recycle;

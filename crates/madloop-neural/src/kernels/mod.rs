@@ -8,6 +8,7 @@ pub mod adam;
 pub mod conv;
 pub mod exp;
 pub mod join;
+pub mod leaky;
 mod level;
 pub mod matmul;
 pub mod norm;

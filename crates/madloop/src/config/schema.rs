@@ -74,6 +74,9 @@ pub enum ModelConfig {
     /// Denoising diffusion.
     #[cfg(feature = "neural")]
     Ddpm(Box<madloop_neural::DdpmConfig>),
+    /// Wasserstein GAN with gradient penalty.
+    #[cfg(feature = "neural")]
+    WganGp(Box<madloop_neural::WganConfig>),
 }
 
 impl ModelConfig {
@@ -89,6 +92,8 @@ impl ModelConfig {
             Self::Kde(config) => light(config.trainer().map_err(|why| Error::config("[model]", why))?),
             #[cfg(feature = "neural")]
             Self::Ddpm(config) => config.trainer(device).map_err(|why| Error::config("[model]", why.to_string())),
+            #[cfg(feature = "neural")]
+            Self::WganGp(config) => config.trainer(device).map_err(|why| Error::config("[model]", why.to_string())),
         }
     }
 
@@ -99,7 +104,7 @@ impl ModelConfig {
             Self::Gmm(config) => config.per_class,
             Self::Kde(config) => config.per_class,
             #[cfg(feature = "neural")]
-            Self::Ddpm(_) => false,
+            Self::Ddpm(_) | Self::WganGp(_) => false,
         }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::{Blobs, Context, Mix, Result, Samples, SamplingBias, Seeds, Shape};
 
-/// Makes a generator from a training set, from scratch.
+/// Makes a generator from a training set, from scratch unless it says otherwise.
 pub trait Trainer: Send + Sync {
     /// The model family's name, such as `gaussian`.
     fn family(&self) -> &'static str;
@@ -15,6 +15,12 @@ pub trait Trainer: Send + Sync {
 
     /// Reads back what [`Generator::save`] wrote; the two sample identical bits.
     fn load(&self, blobs: &dyn Blobs) -> Result<Arc<dyn Generator>>;
+
+    /// Whether training begins at the model of the generation before ([`Context::previous`]) instead of from scratch, which is the
+    /// paper's definition of a self-consuming loop.
+    fn begins_at_previous(&self) -> bool {
+        false
+    }
 
     /// About what training on `rows` samples costs.
     fn cost(&self, rows: u64, shape: Shape) -> Cost;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::Device;
-use madloop_core::{Blobs, ClassSchedule, Shape};
+use madloop_core::{Blobs, ClassSchedule};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::Value;
 use std::sync::Arc;
@@ -54,16 +54,6 @@ impl TensorFile {
         self.put(name, Dtype::U64, values.len(), bytemuck::cast_slice(values));
     }
 
-    /// The shape of a sample.
-    pub(crate) fn put_shape(&mut self, name: &str, shape: Shape) {
-        match shape {
-            Shape::Vector { dim } => self.put_u64(name, &[dim as u64]),
-            Shape::Image { channels, height, width } => {
-                self.put_u64(name, &[channels as u64, height as u64, width as u64]);
-            }
-        }
-    }
-
     /// A table of classes, where there is one.
     pub(crate) fn put_classes(&mut self, name: &str, classes: Option<&ClassSchedule>) {
         if let Some(classes) = classes {
@@ -98,15 +88,6 @@ impl TensorFile {
     pub(crate) fn take_u64(&mut self, name: &str) -> Result<Vec<u64>> {
         let (_, bytes) = self.take(name, Dtype::U64)?;
         Ok(bytes.as_chunks().0.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect())
-    }
-
-    pub(crate) fn take_shape(&mut self, name: &str) -> Result<Shape> {
-        let shape = self.take_u64(name)?.into_iter().map(|v| v as usize).collect::<Vec<_>>();
-        match shape[..] {
-            [dim] if dim > 0 => Ok(Shape::Vector { dim }),
-            [channels, height, width] if channels * height * width > 0 => Ok(Shape::Image { channels, height, width }),
-            _ => Err(self.bad(format!("{shape:?} is no shape of a sample"))),
-        }
     }
 
     pub(crate) fn take_classes(&mut self, name: &str) -> Result<Option<ClassSchedule>> {

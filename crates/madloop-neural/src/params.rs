@@ -128,8 +128,9 @@ impl Weights {
         Self::new(layout.clone(), layout.specs.iter().map(value).collect())
     }
 
-    pub(crate) fn zeros_like(&self) -> Self {
-        Self::new(self.layout.clone(), self.values.iter().map(Tensor::zeros_like).collect())
+    pub(crate) fn zeros(layout: &Arc<Layout>, device: &Device) -> Self {
+        let values = layout.specs.iter().map(|spec| flat(vec![0.0; spec.len()], device)).collect();
+        Self::new(layout.clone(), values)
     }
 
     /// Replaces one parameter by values of its length.
@@ -179,6 +180,12 @@ impl Weights {
     pub(crate) fn tracked(&self) -> Self {
         let track = |value: &Tensor<1>| value.clone().autodiff().require_grad();
         Self::new(self.layout.clone(), self.values.iter().map(track).collect())
+    }
+
+    /// The same values as constants.
+    pub(crate) fn constant(&self) -> Self {
+        let values = self.values.iter().map(|value| value.clone().without_autodiff());
+        Self::new(self.layout.clone(), values.collect())
     }
 
     /// Takes the gradients of tracked leaves; zero where a parameter did not enter the loss.

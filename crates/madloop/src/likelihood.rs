@@ -45,14 +45,16 @@ impl HeldOutLikelihood {
         seeds: Seeds,
     ) -> madloop_core::Result<Result<Vec<f64>, &'static str>> {
         match (model, known) {
-            (Some(model), _) => Ok(model.log_likelihood(&self.samples, seeds)?.ok_or(
-                "this model family does not know its density (model.family = \"flow\" does)",
-            )),
+            (Some(model), _) => Ok(model
+                .log_likelihood(&self.samples, seeds)?
+                .ok_or("this model family does not know its density (model.family = \"flow\" does)")),
             (None, Some(known)) => {
                 let values = self.samples.to_f32();
                 Ok(Ok(values.chunks_exact(self.samples.dim()).map(|x| known.log_density(x)).collect()))
             }
-            (None, None) => Ok(Err("generation 0 is real data and has no model, and the density of the real data is not known")),
+            (None, None) => {
+                Ok(Err("generation 0 is real data and has no model, and the density of the real data is not known"))
+            }
         }
     }
 }

@@ -195,7 +195,7 @@ impl DdpmConfig {
     }
 
     pub(crate) fn adam(&self) -> Adam {
-        Adam { rate: self.learning_rate, decay: self.decay, clip: self.clip, ema: self.ema }
+        Adam { rate: self.learning_rate, decay: self.decay, betas: Adam::BETAS, clip: self.clip, ema: self.ema }
     }
 
     /// The network for samples of `shape`, and its parameters.

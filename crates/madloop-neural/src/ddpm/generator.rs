@@ -9,13 +9,13 @@ use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::config::DdpmConfig;
-use super::scale::Scale;
 use super::{FAMILY, estimate, sampler};
 use crate::backend::Device;
 use crate::file::{Kind, TensorFile};
 use crate::nets::{Condition, Network};
 use crate::params::{Weights, matrix, to_host};
-use crate::{Error, Result, random};
+use crate::scale::Scale;
+use crate::{Error, Result, draw, random};
 
 /// A trained model.
 pub(crate) struct Ddpm {
@@ -33,11 +33,7 @@ pub(crate) struct Ddpm {
 
 const FILE: Kind = Kind { name: "model.safetensors", remedy: "delete its generation and run again" };
 const WEIGHTS: &str = "weights/";
-const SHAPE: &str = "shape";
 const CLASSES: &str = "classes";
-const OFFSET: &str = "scale.offset";
-const UNIT: &str = "scale.unit";
-const BYTES: &str = "scale.bytes";
 const LOSSES: &str = "losses";
 
 impl Generator for Ddpm {
@@ -71,33 +67,10 @@ impl Ddpm {
         Ok((1.0 - lambda) / lambda)
     }
 
-    /// Rows that are drawn together; a GPU wants more.
-    fn block(&self) -> usize {
-        self.network.block() * if self.device.is_cpu() { 1 } else { 8 }
-    }
-
     fn draw(&self, rows: Range<u64>, lambda: SamplingBias, seeds: Seeds) -> Result<Samples> {
         let guidance = self.guidance(lambda)?;
-        let dim = self.shape.len();
-        let mut values = Vec::with_capacity((rows.end - rows.start) as usize * dim);
-        // Blocks begin at multiples of their length and are always whole, so that a row meets the same arithmetic whichever
-        // rows are asked for: the library's products may round differently for other numbers of rows.
-        let block = self.block() as u64;
-        for at in rows.start / block..rows.end.div_ceil(block) {
-            let (start, end) = (at * block, (at + 1) * block);
-            let drawn = self.device.guard("sampling", || self.draw_block(start..end, guidance, seeds))?;
-            let (from, to) = (rows.start.max(start) - start, rows.end.min(end) - start);
-            values.extend_from_slice(&drawn[from as usize * dim..to as usize * dim]);
-        }
-        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-            return Err(madloop_core::Error::NonFinite {
-                what: format!("the samples of the {FAMILY} model"),
-                row: at / dim,
-                column: at % dim,
-                value: values[at],
-            }
-            .into());
-        }
+        let one = |block| self.draw_block(block, guidance, seeds);
+        let values = draw::in_blocks(&self.device, rows.clone(), self.network.block(), self.shape.len(), FAMILY, one)?;
         let samples = self.scale.to_samples(self.shape, values)?;
         Ok(match &self.classes {
             None => samples,
@@ -142,11 +115,8 @@ impl Ddpm {
     fn write(&self, blobs: &mut dyn Blobs) -> Result<()> {
         let mut file = TensorFile::new(FILE, self.config.architecture());
         file.put_weights(WEIGHTS, &self.weights)?;
-        file.put_shape(SHAPE, self.shape);
         file.put_classes(CLASSES, self.classes.as_ref());
-        file.put_f32(OFFSET, &self.scale.offset);
-        file.put_f32(UNIT, &self.scale.unit);
-        file.put_u64(BYTES, &[u64::from(self.scale.bytes)]);
+        self.scale.put(self.shape, &mut file);
         file.put_f64(LOSSES, &self.losses);
         file.save(blobs)
     }
@@ -156,18 +126,13 @@ impl Ddpm {
         let missing = || Error::BadFile { file: FILE.name, why: "it is missing".into(), remedy: FILE.remedy };
         let mut file = TensorFile::load(FILE, blobs)?.ok_or_else(missing)?;
         file.check_made_by(&config.architecture())?;
-        let (shape, classes) = (file.take_shape(SHAPE)?, file.take_classes(CLASSES)?);
-        let (offset, unit) = (file.take_f32(OFFSET)?, file.take_f32(UNIT)?);
-        let bytes = file.take_u64(BYTES)? == [1];
-        if ![1, shape.len()].contains(&offset.len()) || offset.len() != unit.len() {
-            return Err(file.bad(format!("its scale has {} offsets and {} units", offset.len(), unit.len())));
-        }
+        let (shape, scale) = Scale::take(&mut file)?;
+        let classes = file.take_classes(CLASSES)?;
         let n_classes = classes.as_ref().map_or(0, |classes: &ClassSchedule| classes.n_classes() as usize);
         let (network, layout) = config.network(shape, n_classes)?;
         let weights = file.take_weights(WEIGHTS, &Arc::new(layout), device.inner())?;
         let losses = file.take_f64(LOSSES)?;
         file.finish()?;
-        let scale = Scale { offset, unit, bytes };
         let (config, device) = (config.clone(), device.clone());
         Ok(Self { config, device, network, weights, shape, classes, scale, losses })
     }

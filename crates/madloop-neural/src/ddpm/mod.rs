@@ -4,13 +4,10 @@ mod config;
 mod estimate;
 mod generator;
 mod sampler;
-mod scale;
 mod schedule;
 #[cfg(test)]
 mod tests;
 mod trainer;
-
-pub(crate) use scale::Scale;
 
 pub use config::{DdpmConfig, NetworkKind};
 pub use sampler::Sampler;

@@ -10,13 +10,13 @@ use serde_json::json;
 
 use super::config::DdpmConfig;
 use super::generator::Ddpm;
-use super::scale::Scale;
 use super::schedule::Schedule;
 use super::{FAMILY, estimate};
 use crate::backend::Device;
 use crate::nets::{Condition, Network};
 use crate::params::{Weights, matrix};
-use crate::train::{Batch, Fit, Objective, Plan, fit, input};
+use crate::scale::Scale;
+use crate::train::{Batch, Fit, Objective, Plan, classes, fit, non_finite};
 use crate::{Result, ops, random};
 
 pub(crate) struct DdpmTrainer {
@@ -55,10 +55,10 @@ impl Trainer for DdpmTrainer {
 
 impl DdpmTrainer {
     fn train_model(&self, mix: &Mix, context: &mut Context<'_>) -> Result<Trained> {
-        if let Some(why) = input::non_finite(mix) {
+        if let Some(why) = non_finite(mix) {
             return Ok(Trained::Ended(why));
         }
-        let classes = input::classes(mix, context)?;
+        let classes = classes(mix, context)?;
         let n_classes = classes.as_ref().map_or(0, |classes| classes.n_classes() as usize);
         let (network, layout) = self.config.network(mix.shape(), n_classes)?;
         let layout = Arc::new(layout);

@@ -5,7 +5,7 @@ use rand::RngExt;
 use rayon::prelude::*;
 
 use crate::Result;
-use crate::ddpm::Scale;
+use crate::scale::Scale;
 
 /// What samples are.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +35,19 @@ impl Domain {
         }
     }
 
+    /// As a scale, by which it is saved.
+    pub(super) fn scale(&self) -> Scale {
+        match self {
+            Self::Reals(scale) => scale.clone(),
+            Self::Pixels { bytes, .. } => Scale { offset: vec![0.5], unit: vec![0.5], bytes: *bytes },
+        }
+    }
+
+    /// Of a scale that was saved.
+    pub(super) fn of_scale(scale: Scale, shape: Shape, levels: u32) -> Self {
+        if shape.is_image() { Self::Pixels { levels, bytes: scale.bytes } } else { Self::Reals(scale) }
+    }
+
     /// Why no density fits a training set, if none does: a dimension without variance. The flow leaves that dimension at its value.
     pub(super) fn degenerate(&self, mix: &Mix) -> Option<String> {
         let Self::Reals(scale) = self else { return None };
@@ -56,7 +69,14 @@ impl Domain {
 
     /// To what the flow sees, in place (`[rows, d]`); ln p(sample) - ln p(seen) of each row, in nats. The noise of row i is that of
     /// address `first` + i of `stream`.
-    pub(super) fn to_network(&self, values: &mut [f32], dim: usize, seeds: Seeds, stream: Stream, first: u64) -> Vec<f64> {
+    pub(super) fn to_network(
+        &self,
+        values: &mut [f32],
+        dim: usize,
+        seeds: Seeds,
+        stream: Stream,
+        first: u64,
+    ) -> Vec<f64> {
         match self {
             Self::Reals(scale) => {
                 scale.to_network(values);

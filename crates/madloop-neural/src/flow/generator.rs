@@ -12,11 +12,11 @@ use super::config::FlowConfig;
 use super::domain::Domain;
 use super::network::Network;
 use crate::backend::Device;
-use crate::ddpm::Scale;
 use crate::file::{Kind, TensorFile};
 use crate::nets::one_hot;
 use crate::params::{Weights, matrix, to_host};
-use crate::{Error, Result, random};
+use crate::scale::Scale;
+use crate::{Error, Result, draw, random};
 
 /// A trained model.
 pub(super) struct Flow {
@@ -36,11 +36,7 @@ pub(super) struct Flow {
 
 const FILE: Kind = Kind { name: "model.safetensors", remedy: "delete its generation and run again" };
 const WEIGHTS: &str = "weights/";
-const SHAPE: &str = "shape";
 const CLASSES: &str = "classes";
-const OFFSET: &str = "scale.offset";
-const UNIT: &str = "scale.unit";
-const BYTES: &str = "scale.bytes";
 const LOSSES: &str = "losses";
 
 impl Generator for Flow {
@@ -75,36 +71,13 @@ impl Flow {
         Ok(Self { config, device, shape, network, weights, maps, trace_worth, classes, domain, losses })
     }
 
-    /// Rows that are drawn together; a GPU wants more.
-    fn block(&self) -> usize {
-        self.network.block() * if self.device.is_cpu() { 1 } else { 8 }
-    }
-
     fn one_hot(&self, classes: &[Option<u32>]) -> Option<Tensor<2>> {
         self.classes.as_ref().map(|all| one_hot(classes, all.n_classes() as usize, self.device.inner()))
     }
 
     fn draw(&self, rows: Range<u64>, lambda: SamplingBias, seeds: Seeds) -> Result<Samples> {
-        let dim = self.shape.len();
-        let mut values = Vec::with_capacity((rows.end - rows.start) as usize * dim);
-        // Blocks begin at multiples of their length and are always whole, so that a row meets the same arithmetic whichever
-        // rows are asked for.
-        let block = self.block() as u64;
-        for at in rows.start / block..rows.end.div_ceil(block) {
-            let (start, end) = (at * block, (at + 1) * block);
-            let drawn = self.device.guard("sampling", || self.draw_block(start..end, lambda, seeds))?;
-            let (from, to) = (rows.start.max(start) - start, rows.end.min(end) - start);
-            values.extend_from_slice(&drawn[from as usize * dim..to as usize * dim]);
-        }
-        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-            return Err(madloop_core::Error::NonFinite {
-                what: format!("the samples of the {FAMILY} model"),
-                row: at / dim,
-                column: at % dim,
-                value: values[at],
-            }
-            .into());
-        }
+        let one = |block| self.draw_block(block, lambda, seeds);
+        let values = draw::in_blocks(&self.device, rows.clone(), self.network.block(), self.shape.len(), FAMILY, one)?;
         let samples = self.domain.to_samples(self.shape, values)?;
         Ok(match &self.classes {
             None => samples,
@@ -132,7 +105,7 @@ impl Flow {
         let dim = self.shape.len();
         let labels = samples.labels();
         let known = self.classes.as_ref().map_or(0, ClassSchedule::n_classes);
-        let block = self.block();
+        let block = self.network.block();
         let mut all = Vec::with_capacity(samples.len());
         for start in (0..samples.len()).step_by(block) {
             let rows = start..(start + block).min(samples.len());
@@ -158,15 +131,8 @@ impl Flow {
     fn write(&self, blobs: &mut dyn Blobs) -> Result<()> {
         let mut file = TensorFile::new(FILE, self.config.architecture());
         file.put_weights(WEIGHTS, &self.weights)?;
-        file.put_shape(SHAPE, self.shape);
         file.put_classes(CLASSES, self.classes.as_ref());
-        match &self.domain {
-            Domain::Reals(scale) => {
-                file.put_f32(OFFSET, &scale.offset);
-                file.put_f32(UNIT, &scale.unit);
-            }
-            Domain::Pixels { bytes, .. } => file.put_u64(BYTES, &[u64::from(*bytes)]),
-        }
+        self.domain.scale().put(self.shape, &mut file);
         file.put_f64(LOSSES, &self.losses);
         file.save(blobs)
     }
@@ -176,19 +142,12 @@ impl Flow {
         let missing = || Error::BadFile { file: FILE.name, why: "it is missing".into(), remedy: FILE.remedy };
         let mut file = TensorFile::load(FILE, blobs)?.ok_or_else(missing)?;
         file.check_made_by(&config.architecture())?;
-        let (shape, classes) = (file.take_shape(SHAPE)?, file.take_classes(CLASSES)?);
-        let domain = match shape {
-            Shape::Image { .. } => {
-                Domain::Pixels { levels: config.grey_levels, bytes: file.take_u64(BYTES)? == [1] }
-            }
-            Shape::Vector { dim } => {
-                let (offset, unit) = (file.take_f32(OFFSET)?, file.take_f32(UNIT)?);
-                if offset.len() != dim || unit.len() != dim {
-                    return Err(file.bad(format!("its scale has {} offsets and {} units", offset.len(), unit.len())));
-                }
-                Domain::Reals(Scale { offset, unit, bytes: false })
-            }
-        };
+        let (shape, scale) = Scale::take(&mut file)?;
+        if !shape.is_image() && scale.unit.len() != shape.len() {
+            return Err(file.bad(format!("its scale has {} units for {shape}", scale.unit.len())));
+        }
+        let domain = Domain::of_scale(scale, shape, config.grey_levels);
+        let classes = file.take_classes(CLASSES)?;
         let n_classes = classes.as_ref().map_or(0, |classes: &ClassSchedule| classes.n_classes() as usize);
         let (network, layout) = config.network(shape, n_classes)?;
         let weights = file.take_weights(WEIGHTS, &Arc::new(layout), device.inner())?;

@@ -213,9 +213,8 @@ impl Level {
             out.push(y.clone());
             return y;
         }
-        let part = |from: usize, to: usize| {
-            y.clone().slice([0..n * pixels, from..to]).reshape([n, pixels * (to - from)])
-        };
+        let part =
+            |from: usize, to: usize| y.clone().slice([0..n * pixels, from..to]).reshape([n, pixels * (to - from)]);
         out.push(part(self.on, c));
         part(0, self.on)
     }

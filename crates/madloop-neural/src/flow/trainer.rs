@@ -14,7 +14,7 @@ use super::network::Network;
 use crate::backend::Device;
 use crate::nets::one_hot;
 use crate::params::{Weights, flat, matrix};
-use crate::train::{Batch, Fit, Objective, Plan, fit, input};
+use crate::train::{Batch, Fit, Objective, Plan, classes, fit, non_finite};
 use crate::{Result, ops};
 
 pub(super) struct FlowTrainer {
@@ -55,10 +55,10 @@ impl Trainer for FlowTrainer {
 
 impl FlowTrainer {
     fn train_model(&self, mix: &Mix, context: &mut Context<'_>) -> Result<Trained> {
-        if let Some(why) = input::non_finite(mix) {
+        if let Some(why) = non_finite(mix) {
             return Ok(Trained::Ended(why));
         }
-        let classes = input::classes(mix, context)?;
+        let classes = classes(mix, context)?;
         let n_classes = classes.as_ref().map_or(0, |classes| classes.n_classes() as usize);
         let (network, layout) = self.config.network(mix.shape(), n_classes)?;
         let layout = Arc::new(layout);
@@ -136,8 +136,8 @@ impl Objective for Likelihood<'_> {
         latent - (log_det + gained) / dim as f64
     }
 
-    fn begin(&self, drawn: Weights, batch: &Batch) -> Result<Weights> {
-        let (x, _, classes) = self.seen(batch);
-        self.network.normalise(drawn, x, classes.as_ref(), self.device.inner())
+    fn begin(&self, drawn: &dyn Fn() -> Weights, first: &dyn Fn() -> Batch) -> Result<Option<Weights>> {
+        let (x, _, classes) = self.seen(&first());
+        Ok(Some(self.network.normalise(drawn(), x, classes.as_ref(), self.device.inner())?))
     }
 }

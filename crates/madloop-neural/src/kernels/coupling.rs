@@ -105,7 +105,8 @@ pub fn couple_gradient(split: Split, x: &[f32], raw: &[f32], dy: &[f32], dx: &mu
     let logs = log_scales(raw, k);
     let mut scale = Scratch::new(logs.len());
     exp_of(&logs, &mut scale);
-    let inputs = (x.par_chunks(some * all), dy.par_chunks(some * all), logs.par_chunks(some * k), scale.par_chunks(some * k));
+    let inputs =
+        (x.par_chunks(some * all), dy.par_chunks(some * all), logs.par_chunks(some * k), scale.par_chunks(some * k));
     let outputs = (dx.par_chunks_mut(some * all), draw.par_chunks_mut(2 * some * k));
     (inputs, outputs).into_par_iter().for_each(|((x, dy, logs, scale), (dx, draw))| {
         for row in 0..x.len() / all {
@@ -148,6 +149,9 @@ pub fn log_det_gradient(k: usize, raw: &[f32], d: &[f32], draw: &mut [f32]) {
 
 /// Numbers ln s of a sample.
 fn parts(k: usize, raw: usize, samples: usize) -> usize {
-    assert!(k > 0 && samples > 0 && raw.is_multiple_of(2 * k * samples), "{raw} numbers of {samples} samples, {k} a row");
+    assert!(
+        k > 0 && samples > 0 && raw.is_multiple_of(2 * k * samples),
+        "{raw} numbers of {samples} samples, {k} a row"
+    );
     raw / 2 / samples
 }

@@ -9,6 +9,7 @@ pub mod conv;
 pub mod coupling;
 pub mod exp;
 pub mod join;
+pub mod leaky;
 mod level;
 pub mod lu;
 pub mod matmul;

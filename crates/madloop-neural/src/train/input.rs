@@ -28,13 +28,3 @@ pub(crate) fn classes(mix: &Mix, context: &Context<'_>) -> Result<Option<ClassSc
         .into()),
     }
 }
-
-/// Where the training set has a value that no model can be trained on.
-pub(crate) fn non_finite(mix: &Mix) -> Option<String> {
-    let mut row = vec![0.0; mix.dim()];
-    (0..mix.len()).find_map(|i| {
-        mix.copy_row(i, &mut row);
-        let column = row.iter().position(|value| !value.is_finite())?;
-        Some(format!("sample {i} of the training set has the value {} in column {column}", row[column]))
-    })
-}

@@ -77,6 +77,9 @@ pub enum ModelConfig {
     /// Normalizing flow.
     #[cfg(feature = "neural")]
     Flow(Box<madloop_neural::FlowConfig>),
+    /// Wasserstein GAN with gradient penalty.
+    #[cfg(feature = "neural")]
+    WganGp(Box<madloop_neural::WganConfig>),
 }
 
 impl ModelConfig {
@@ -94,6 +97,8 @@ impl ModelConfig {
             Self::Ddpm(config) => config.trainer(device).map_err(|why| Error::config("[model]", why.to_string())),
             #[cfg(feature = "neural")]
             Self::Flow(config) => config.trainer(device).map_err(|why| Error::config("[model]", why.to_string())),
+            #[cfg(feature = "neural")]
+            Self::WganGp(config) => config.trainer(device).map_err(|why| Error::config("[model]", why.to_string())),
         }
     }
 
@@ -104,19 +109,17 @@ impl ModelConfig {
             Self::Gmm(config) => config.per_class,
             Self::Kde(config) => config.per_class,
             #[cfg(feature = "neural")]
-            Self::Ddpm(_) => false,
-            #[cfg(feature = "neural")]
-            Self::Flow(_) => false,
+            Self::Ddpm(_) | Self::Flow(_) | Self::WganGp(_) => false,
         }
     }
 
     /// Whether its models know their own density.
     pub fn knows_density(&self) -> bool {
-        match self {
-            #[cfg(feature = "neural")]
-            Self::Flow(_) => true,
-            _ => false,
+        #[cfg(feature = "neural")]
+        if matches!(self, Self::Flow(_)) {
+            return true;
         }
+        false
     }
 }
 

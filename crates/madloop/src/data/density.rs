@@ -81,7 +81,10 @@ mod tests {
                 let border = known.contour(share).expect("two dimensions");
                 let inside = set.chunks_exact(2).filter(|x| known.log_density(x) >= border).count() as f64 / n as f64;
                 // Fixed seed; 6 standard errors.
-                assert!((inside - share).abs() < 6.0 * (share * (1.0 - share) / n as f64).sqrt(), "{known:?}: {inside}");
+                assert!(
+                    (inside - share).abs() < 6.0 * (share * (1.0 - share) / n as f64).sqrt(),
+                    "{known:?}: {inside}"
+                );
             }
         }
         assert_eq!(Known::StandardGaussian { dim: 3 }.contour(0.5), None);

@@ -59,7 +59,7 @@ impl Scene {
     /// The heat map of a model's density (without a model: of the real law), with the contours of the real law: an RGB canvas of `side` x
     /// `side`. `None` where neither is known.
     pub(super) fn heat_map(&self, model: Option<&dyn Generator>, side: usize) -> Result<Option<Vec<u8>>> {
-        // A density is smooth beside pixels: every other one is enough.
+        // A density is smooth beside pixels: every other one is enough, and what lies between is drawn through.
         let half = side / 2;
         let field = match model {
             Some(model) => model.log_likelihood(&self.raster(half)?, Seeds::new(0))?,
@@ -73,7 +73,7 @@ impl Scene {
         };
         let mut canvas = vec![255; side * side * 3];
         for (pixel, rgb) in canvas.chunks_exact_mut(3).enumerate() {
-            let log_density = field[(pixel / side / 2).min(half - 1) * half + (pixel % side / 2).min(half - 1)];
+            let log_density = between(&field, half, [pixel % side, pixel / side], side);
             // The root shows tails; what is denser than the real law's mode is black.
             let share = (0.5 * (log_density - greatest)).exp().min(1.2) as f32;
             rgb.copy_from_slice(&ramp(share));
@@ -81,6 +81,17 @@ impl Scene {
         self.draw_contours(&mut canvas, side);
         Ok(Some(canvas))
     }
+}
+
+/// The value of a `half` x `half` field at a pixel of a `side` x `side` canvas over the same window.
+fn between(field: &[f64], half: usize, pixel: [usize; 2], side: usize) -> f64 {
+    let [(x, right), (y, down)] = pixel.map(|at| {
+        let at = at as f64 * (half - 1) as f64 / (side - 1) as f64;
+        let low = (at as usize).min(half - 2);
+        (low, at - low as f64)
+    });
+    let row = |y: usize| field[y * half + x] * (1.0 - right) + field[y * half + x + 1] * right;
+    row(y) * (1.0 - down) + row(y + 1) * down
 }
 
 /// How much of a pixel a contour covers: by its distance from it, to first order.

@@ -96,9 +96,9 @@ fn log_determinants_are_those_of_the_jacobian() {
 
 #[test]
 fn gradients_are_finite_differences() {
-    for (shape, config) in [(Shape::vector(3), 2), (image(1, 4), 1)].map(|(shape, couplings)| {
-        (shape, FlowConfig { couplings, levels: 2, hidden: 6, ..FlowConfig::default() })
-    }) {
+    for (shape, config) in [(Shape::vector(3), 2), (image(1, 4), 1)]
+        .map(|(shape, couplings)| (shape, FlowConfig { couplings, levels: 2, hidden: 6, ..FlowConfig::default() }))
+    {
         let (device, dim) = (Device::cpu(), shape.len());
         let (network, weights) = network(shape, &config, 2);
         let worth = network.trace_worth(device.inner());
@@ -117,8 +117,12 @@ fn gradients_are_finite_differences() {
         for (at, gradient) in gradients.into_iter().enumerate() {
             // Along a random direction of each parameter: the central difference's error is that of f32 sums over the step.
             let direction = normal(&format!("direction {at}"), weights.layout().specs()[at].len());
-            let slope: f64 = to_host(gradient, "reading").expect("on the CPU").iter().zip(&direction)
-                .map(|(g, d)| f64::from(g * d)).sum();
+            let slope: f64 = to_host(gradient, "reading")
+                .expect("on the CPU")
+                .iter()
+                .zip(&direction)
+                .map(|(g, d)| f64::from(g * d))
+                .sum();
             let moved = |by: f32| {
                 let mut moved = weights.clone();
                 moved.values[at] = moved.values[at].clone() + flat(direction.clone(), device.inner()) * by;
@@ -127,7 +131,10 @@ fn gradients_are_finite_differences() {
             let step = 2e-3;
             let expected = (moved(step) - moved(-step)) / (2.0 * f64::from(step));
             let path = &weights.layout().specs()[at].path;
-            assert!((slope - expected).abs() < 0.01 * expected.abs().max(2.0), "{shape}, {path}: {slope} for {expected}");
+            assert!(
+                (slope - expected).abs() < 0.01 * expected.abs().max(2.0),
+                "{shape}, {path}: {slope} for {expected}"
+            );
         }
     }
 }

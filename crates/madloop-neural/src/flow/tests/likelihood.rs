@@ -1,5 +1,7 @@
 //! The likelihood of trained flows.
 
+use rand::RngExt;
+
 use super::*;
 
 /// Correlated Gaussian samples in three dimensions, x = mean + A e, and their entropy in nats.
@@ -20,7 +22,8 @@ fn mean(values: &[f64]) -> f64 {
 #[test]
 fn a_flow_of_a_gaussian_reaches_its_entropy() {
     let (set, entropy) = gaussian(10_000, "training");
-    let config = FlowConfig { couplings: 4, hidden: 16, steps: Some(600), learning_rate: 2e-3, ..FlowConfig::default() };
+    let config =
+        FlowConfig { couplings: 4, hidden: 16, steps: Some(600), learning_rate: 2e-3, ..FlowConfig::default() };
     let model = train(&config, &Mix::of(set).expect("one part"));
     // -ln p of the law itself scatters by sqrt(3 / 2) a sample: 0.01 of the entropy is 5 standard errors of 100,000 samples. Fixed seeds.
     let (held_out, _) = gaussian(100_000, "held out");

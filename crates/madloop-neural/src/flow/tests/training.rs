@@ -1,13 +1,13 @@
 //! Training and sampling: the same bits however they are cut up, and errors that say what to do.
 
-use madloop_core::Error;
+use madloop_core::{Error, Trained};
 
 use super::*;
 
 #[test]
 fn a_resumed_training_equals_one_that_never_stopped() {
     let config = FlowConfig { checkpoint_steps: 8, ema: 0.9, ..tiny(30) };
-    for (mix, which) in [(cloud(100, 3), "vectors"), (images(100, true), "images")] {
+    for (mix, which) in [(cloud(100, 3), "vectors"), (blobs(100, true), "images")] {
         let trainer = trainer(&config);
         let mut scratch = MemoryBlobs::default();
         let straight = saved(&*model(train_in(trainer.as_ref(), &mix, &mut scratch, None).expect("trains")));
@@ -16,7 +16,7 @@ fn a_resumed_training_equals_one_that_never_stopped() {
         assert_eq!(saved(&*killed), straight, "{which} from step 24");
         // As after a request to stop.
         let mut scratch = MemoryBlobs::default();
-        assert!(matches!(train_in(trainer.as_ref(), &mix, &mut scratch, Some(13)), Err(Error::Cancelled)));
+        assert!(matches!(train_in(trainer.as_ref(), &mix, &mut scratch, Some((13, 30))), Err(Error::Cancelled)));
         let resumed = model(train_in(trainer.as_ref(), &mix, &mut scratch, None).expect("goes on"));
         assert_eq!(saved(&*resumed), straight, "{which} from step 13");
     }
@@ -34,14 +34,14 @@ fn threads_change_nothing() {
             (saved(&*model), samples.to_f32(), likelihood)
         })
     };
-    for mix in [cloud(500, 2), images(500, false)] {
+    for mix in [cloud(500, 2), blobs(500, false)] {
         assert!(run(1, &mix) == run(3, &mix), "three threads give other bits than one");
     }
 }
 
 #[test]
 fn a_row_depends_on_its_number_alone() {
-    for mix in [cloud(50, 2), images(50, true)] {
+    for mix in [cloud(50, 2), blobs(50, true)] {
         let model = train(&tiny(3), &mix);
         let sample = |rows| model.sample(rows, lambda(0.5), Seeds::new(2).at(1)).expect("samples");
         let whole = sample(0..300);
@@ -59,12 +59,12 @@ fn a_row_depends_on_its_number_alone() {
 
 #[test]
 fn a_saved_model_samples_the_same_bits() {
-    for (mix, bytes) in [(cloud(50, 3), false), (images(50, true), true)] {
+    for (mix, bytes) in [(cloud(50, 3), false), (blobs(50, true), true)] {
         let config = tiny(4);
         let model = train(&config, &mix);
-        let mut blobs = MemoryBlobs::default();
-        model.save(&mut blobs).expect("in memory");
-        let loaded = trainer(&config).load(&blobs).expect("whole");
+        let mut file = MemoryBlobs::default();
+        model.save(&mut file).expect("in memory");
+        let loaded = trainer(&config).load(&file).expect("whole");
         let sample = |model: &dyn Generator| model.sample(3..9, lambda(1.0), Seeds::new(2).at(1)).expect("samples");
         let (ours, theirs) = (sample(&*model), sample(&*loaded));
         assert_eq!(ours.as_u8().is_some(), bytes);
@@ -73,7 +73,7 @@ fn a_saved_model_samples_the_same_bits() {
         assert_eq!(likelihood(&*model), likelihood(&*loaded));
         assert_eq!(loaded.losses(), model.losses());
         let other = FlowConfig { hidden: 8, ..config };
-        let error = trainer(&other).load(&blobs).map(|_| ()).expect_err("another network").to_string();
+        let error = trainer(&other).load(&file).map(|_| ()).expect_err("another network").to_string();
         assert!(error.contains("hidden = 16") && error.contains("hidden = 8"), "{error}");
         assert!(trainer(&other).load(&MemoryBlobs::default()).is_err());
     }

@@ -43,7 +43,8 @@ proptest! {
 
 #[test]
 fn a_coupling_is_undone() {
-    let (x, raw) = (tensor([500, 5], |i| (i as f64 * 0.7).sin() * 4.0), tensor([500, 6], |i| (i as f64 * 1.3).cos() * 6.0));
+    let (x, raw) =
+        (tensor([500, 5], |i| (i as f64 * 0.7).sin() * 4.0), tensor([500, 6], |i| (i as f64 * 1.3).cos() * 6.0));
     let back = host(uncouple(couple(x.clone(), raw.clone()), raw));
     let worst = back.iter().zip(host(x)).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
     assert!(worst < 1e-5, "{worst}");

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::{Blobs, ClassSchedule, Error, Record, Result, Seeds, Timing};
+use crate::{Blobs, ClassSchedule, Error, Generator, Record, Result, Seeds, Timing};
 
 /// A request to stop, shared by everything that runs.
 #[derive(Debug, Clone, Default)]
@@ -107,6 +107,8 @@ pub struct Context<'a> {
     pub seeds: Seeds,
     /// Class proportions of the real data, if it is labelled; synthetic labels follow them.
     pub classes: Option<&'a ClassSchedule>,
+    /// The model of the generation before, for trainers that begin at it; `None` at generation 1 and for all others.
+    pub previous: Option<&'a dyn Generator>,
     /// Space for checkpoints inside the stage.
     pub scratch: &'a mut dyn Blobs,
     /// Set when the run should stop.

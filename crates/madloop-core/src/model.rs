@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::{Blobs, Context, Mix, Result, Samples, SamplingBias, Seeds, Shape, Watch};
 
-/// Makes a generator from a training set, from scratch.
+/// Makes a generator from a training set, from scratch unless it says otherwise.
 pub trait Trainer: Send + Sync {
     /// The model family's name, such as `gaussian`.
     fn family(&self) -> &'static str;
@@ -20,6 +20,12 @@ pub trait Trainer: Send + Sync {
     /// sampling would refuse is refused before a run begins.
     fn check(&self, _shape: Shape, _labelled: bool, _lambdas: &[SamplingBias]) -> Result<()> {
         Ok(())
+    }
+
+    /// Whether training begins at the model of the generation before ([`Context::previous`]) instead of from scratch, which is the
+    /// paper's definition of a self-consuming loop.
+    fn begins_at_previous(&self) -> bool {
+        false
     }
 
     /// About what training on `rows` samples costs.
@@ -49,6 +55,13 @@ pub trait Generator: Send + Sync {
     /// The model's own mean and covariance, where it is one Gaussian.
     fn gaussian(&self) -> Option<GaussianParameters> {
         None
+    }
+
+    /// ln p(x) of every sample in nats, of families that know their density; with labels, of x given its class. p is a density in the units
+    /// of the samples; of pixels it is a probability, or a lower bound of it. What is random about it (noise added to pixels)
+    /// comes from `seeds`.
+    fn log_likelihood(&self, _samples: &Samples, _seeds: Seeds) -> Result<Option<Vec<f64>>> {
+        Ok(None)
     }
 
     /// The loss of every training step, of families that have one.

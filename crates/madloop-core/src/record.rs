@@ -45,6 +45,9 @@ pub struct Fixed {
     pub quantity: Option<String>,
     /// Model family.
     pub model: String,
+    /// "previous" where a generation's training begins at the model of the one before; absent where it begins from scratch.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub init: Option<String>,
     /// Loop kind.
     #[serde(rename = "loop")]
     pub kind: String,

@@ -101,7 +101,7 @@ fn generation(
 
     stage(Stage::Train);
     let clock = Stopwatch::new();
-    let trained = train(cell, parts, journal, &mix, at).map_err(|e| e.in_stage("training", t))?;
+    let trained = train(cell, parts, journal, &mix, at, state).map_err(|e| e.in_stage("training", t))?;
     timing.train_seconds = clock.seconds();
 
     let (outcome, model) = match trained {
@@ -193,12 +193,21 @@ fn reload(cell: &Cell, parts: &Parts<'_>, journal: &mut dyn Journal, ours: State
     Ok(journal.resume(&cell.plan, parts.trainer)?.unwrap_or(ours))
 }
 
-fn train(cell: &Cell, parts: &Parts<'_>, journal: &mut dyn Journal, mix: &Mix, seeds: Seeds) -> Result<Trained> {
+fn train(
+    cell: &Cell,
+    parts: &Parts<'_>,
+    journal: &mut dyn Journal,
+    mix: &Mix,
+    seeds: Seeds,
+    state: &State,
+) -> Result<Trained> {
     let t = seeds.generation();
+    let previous = state.models.get(&(t - 1)).filter(|_| parts.trainer.begins_at_previous());
     let mut scratch = journal.scratch(t)?;
     let mut context = Context {
         seeds,
         classes: parts.classes,
+        previous: previous.map(AsRef::as_ref),
         scratch: scratch.as_mut(),
         cancel: parts.cancel,
         progress: &|progress| parts.observer.progress(&cell.name, progress),
@@ -223,6 +232,7 @@ fn record(cell: &Cell, parts: &Parts<'_>, generation: u32, mix: Option<&Mix>, ou
     record.fixed.seed = cell.seed;
     record.fixed.generation = generation;
     record.fixed.model = parts.trainer.family().to_owned();
+    record.fixed.init = parts.trainer.begins_at_previous().then(|| "previous".to_owned());
     record.fixed.kind = cell.plan.kind.name().to_owned();
     record.fixed.lambda = cell.plan.lambda.lambda();
     record.fixed.score_lambda = parts.evaluator.lambda().unwrap_or(cell.plan.lambda).lambda();

@@ -143,6 +143,14 @@ pub enum MetricsError {
         /// Number of modes.
         modes: usize,
     },
+    /// Undefined: a sample that the model gives no density.
+    #[error("row {row} of the held-out real samples has ln p = {value} under the model")]
+    NoDensity {
+        /// The first such row.
+        row: usize,
+        /// ln p.
+        value: f64,
+    },
     /// Undefined: a feature that is not finite.
     #[error("row {row}, column {column} of the {set} features is {value}")]
     NonFinite {
@@ -224,6 +232,7 @@ impl MetricsError {
             | Self::OneSubset { .. }
             | Self::NoHalf { .. }
             | Self::NoModalVariance { .. }
+            | Self::NoDensity { .. }
             | Self::NonFinite { .. }
             | Self::ZeroRow { .. }
             | Self::NoVariance { .. }

@@ -263,6 +263,10 @@ pub(crate) fn feature_metric(name: &str) -> Result<&'static Metric> {
         Of::Modes => {
             Err(MetricsError::NotOfFeatures { name: metric.name, needs: "samples and the centres of the modes" })
         }
+        Of::Tail => Err(MetricsError::NotOfFeatures { name: metric.name, needs: "samples of a known law" }),
+        Of::Likelihood => {
+            Err(MetricsError::NotOfFeatures { name: metric.name, needs: "a model that knows its density" })
+        }
         Of::Downstream => Err(MetricsError::NotOfFeatures { name: metric.name, needs: "a classifier and labels" }),
         Of::Training => {
             Err(MetricsError::NotOfFeatures { name: metric.name, needs: "the set that the model was trained on" })

@@ -38,6 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let mut context = Context {
             seeds: Seeds::new(0).at(1),
             classes: None,
+            previous: None,
             scratch: &mut MemoryBlobs::default(),
             cancel: &Cancel::default(),
             progress: &|_| times.borrow_mut().push(clock.seconds()),

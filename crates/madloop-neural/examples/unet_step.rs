@@ -6,7 +6,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 use madloop_core::Stopwatch;
 use madloop_neural::kernels::adam::Adam;
-use madloop_neural::ops;
+use madloop_neural::ops::{self, AdamState};
 
 /// As in the binary: fresh buffers of the system's allocator cost a page fault every 4 kB.
 #[global_allocator]
@@ -33,17 +33,14 @@ fn tensor<const D: usize>(shape: [usize; D], mut value: impl FnMut() -> f32) -> 
     Tensor::from_data(TensorData::new(values, shape), &Device::flex())
 }
 
-/// A parameter, its moments and its average.
-type State = [Tensor<1>; 4];
-
 /// Parameters in the order in which [`forward`] uses them.
-fn parameters(c: usize) -> Vec<State> {
+fn parameters(c: usize) -> Vec<AdamState> {
     let mut numbers = Numbers(1);
     let mut all = Vec::new();
     let mut add = |n: usize, value: &mut dyn FnMut() -> f32| {
         let value = tensor([n], value);
         let zeros = || tensor([n], || 0.0);
-        all.push([value.clone(), zeros(), zeros(), value]);
+        all.push(AdamState { state: [value.clone(), zeros(), zeros()], average: Some(value) });
     };
     let mut conv = |i: usize, o: usize, blocks: usize| {
         // PyTorch's default: uniform within 1 / sqrt(inputs of a neuron).
@@ -118,7 +115,7 @@ fn main() {
     println!("madloop, {threads} threads, base {c}");
     let mut step = 0;
     timed("train step", || {
-        let tracked: Vec<_> = all.iter().map(|[value, ..]| value.clone().autodiff().require_grad()).collect();
+        let tracked: Vec<_> = all.iter().map(|of| of.state[0].clone().autodiff().require_grad()).collect();
         let y = forward(&tracked, c, x.clone());
         let mut gradients = (y - x.clone()).powi_scalar(2).mean().backward();
         let gradients: Vec<_> = tracked.iter().map(|p| p.grad_remove(&mut gradients).expect("a leaf")).collect();
@@ -130,7 +127,7 @@ fn main() {
             .map(|(state, gradient)| ops::adam(&adam, step, state, gradient).expect("of f32"))
             .collect();
     });
-    let values: Vec<_> = all.iter().map(|[value, ..]| value.clone()).collect();
+    let values: Vec<_> = all.iter().map(|of| of.state[0].clone()).collect();
     timed("forward", || drop(forward(&values, c, x.clone())));
     let y = forward(&values, c, x.clone());
     println!("loss: {:.4}", (y - x).powi_scalar(2).mean().into_scalar::<f32>());

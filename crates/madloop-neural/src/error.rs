@@ -64,6 +64,22 @@ pub enum Error {
     /// lambda = 0, where the guidance weight is infinite.
     #[error("lambda is 0: guidance has the weight w = (1 - lambda) / lambda, which is infinite; use a lambda above 0")]
     GuidanceAtZero,
+    /// Guidance of a network that never learned without classes.
+    #[error(
+        "lambda is {0}, but model.condition_dropout is 0: guidance compares with what the network says without a class, which it would \
+         never learn; use model.condition_dropout = 0.1, or lambda = 1"
+    )]
+    GuidanceWithoutDropout(f64),
+    /// Real images that are not pixels from 0 to 1.
+    #[error(
+        "sample {sample} of the real images has the pixel value {value}; pixels must be from 0 to 1 (u8 files: 0 to 255), so rescale them"
+    )]
+    PixelRange {
+        /// The first such sample, in the order of the file.
+        sample: usize,
+        /// Its value.
+        value: f32,
+    },
     /// A saved file that is not whole, or another model's.
     #[error("{file} is not usable: {why}; {remedy}")]
     BadFile {

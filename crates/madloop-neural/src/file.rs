@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use burn::tensor::Device;
-use madloop_core::Blobs;
+use madloop_core::{Blobs, ClassSchedule};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::Value;
 use std::sync::Arc;
@@ -54,6 +54,13 @@ impl TensorFile {
         self.put(name, Dtype::U64, values.len(), bytemuck::cast_slice(values));
     }
 
+    /// A table of classes, where there is one.
+    pub(crate) fn put_classes(&mut self, name: &str, classes: Option<&ClassSchedule>) {
+        if let Some(classes) = classes {
+            self.put_u64(name, &classes.table().iter().map(|&class| u64::from(class)).collect::<Vec<_>>());
+        }
+    }
+
     fn put(&mut self, name: &str, dtype: Dtype, length: usize, bytes: &[u8]) {
         self.all.insert(name.to_owned(), (dtype, vec![length], bytes.to_vec()));
     }
@@ -81,6 +88,17 @@ impl TensorFile {
     pub(crate) fn take_u64(&mut self, name: &str) -> Result<Vec<u64>> {
         let (_, bytes) = self.take(name, Dtype::U64)?;
         Ok(bytes.as_chunks().0.iter().map(|chunk| u64::from_le_bytes(*chunk)).collect())
+    }
+
+    pub(crate) fn take_classes(&mut self, name: &str) -> Result<Option<ClassSchedule>> {
+        if !self.has(name) {
+            return Ok(None);
+        }
+        let table: Vec<u32> = self.take_u64(name)?.into_iter().map(|class| class as u32).collect();
+        match table.is_empty() {
+            true => Err(self.bad("its table of classes is empty".into())),
+            false => Ok(Some(ClassSchedule::from_table(table))),
+        }
     }
 
     pub(crate) fn has(&self, name: &str) -> bool {

@@ -11,6 +11,10 @@ use crate::Result;
 use crate::fused::{self, on_cpu};
 use crate::kernels::adam::Adam;
 
+mod flow;
+
+pub use flow::{couple, coupling_log_det, lu_matrix, uncouple};
+
 /// x W + b: `[n, i]`, `[i, o]`, `[o]` -> `[n, o]`.
 pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {
     if on_cpu(&x) {
@@ -67,6 +71,22 @@ pub fn group_norm_silu_onto(
     other + composed::group_norm_silu(x, gain, bias, groups)
 }
 
+/// x where it is above 0, and slope x elsewhere (Maas et al. 2013, section 2; slope 0 is a rectifier).
+pub fn leaky<const D: usize>(x: Tensor<D>, slope: f32) -> Tensor<D> {
+    if on_cpu(&x) { fused::leaky::leaky(x, slope) } else { composed::leaky(x, slope) }
+}
+
+/// The derivative of [`leaky`] along `tangent`, where its output is y: the tangent where y is above 0, and slope times it elsewhere.
+/// y is a constant here, since the derivative does not change with it but at the kink.
+pub fn leaky_along<const D: usize>(y: Tensor<D>, tangent: Tensor<D>, slope: f32) -> Tensor<D> {
+    if on_cpu(&y) { fused::leaky::leaky_along(y, tangent, slope) } else { composed::leaky_along(y, tangent, slope) }
+}
+
+/// tanh x.
+pub fn tanh<const D: usize>(x: Tensor<D>) -> Tensor<D> {
+    if on_cpu(&x) { fused::tanh::tanh(x) } else { x.tanh() }
+}
+
 /// Each pixel twice in both directions: `[n, h, w, c]` -> `[n, 2 h, 2 w, c]`.
 pub fn upsample(x: Tensor<4>) -> Tensor<4> {
     if on_cpu(&x) { fused::upsample::upsample(x) } else { composed::upsample(x) }
@@ -103,15 +123,23 @@ pub fn sum_of_squares(x: Tensor<1>) -> Tensor<1> {
     if on_cpu(&x) { fused::adam::squares(x) } else { composed::sum_of_squares(x) }
 }
 
-/// Update `step` (from 1) of Adam: weights, first and second moment and average, in place where the device can, and the gradient.
+/// What Adam keeps of a parameter.
+pub struct AdamState {
+    /// The parameter, its first and its second moment.
+    pub state: [Tensor<1>; 3],
+    /// Its moving average, where one is wanted.
+    pub average: Option<Tensor<1>>,
+}
+
+/// Update `step` (from 1) of Adam, in place where the device can.
 ///
 /// # Errors
 /// [`Error::Device`](crate::Error) where a tensor is not of f32.
-pub fn adam(by: &Adam, step: u32, state: [Tensor<1>; 4], gradient: Tensor<1>) -> Result<[Tensor<1>; 4]> {
+pub fn adam(by: &Adam, step: u32, of: AdamState, gradient: Tensor<1>) -> Result<AdamState> {
     if on_cpu(&gradient) {
-        return fused::adam::adam(by, step, state, gradient);
+        return fused::adam::adam(by, step, of, gradient);
     }
-    Ok(composed::adam(by, step, state, gradient))
+    Ok(composed::adam(by, step, of, gradient))
 }
 
 fn zeros<const D: usize>(n: usize, like: &Tensor<D>) -> Tensor<1> {
@@ -142,6 +170,16 @@ mod composed {
         x.clone() * sigmoid(x)
     }
 
+    pub(super) fn leaky<const D: usize>(x: Tensor<D>, slope: f32) -> Tensor<D> {
+        let negative = x.clone().lower_equal_scalar(0.0);
+        x.clone().mask_where(negative, x * slope)
+    }
+
+    pub(super) fn leaky_along<const D: usize>(y: Tensor<D>, tangent: Tensor<D>, slope: f32) -> Tensor<D> {
+        let negative = y.lower_equal_scalar(0.0);
+        tangent.clone().mask_where(negative, tangent * slope)
+    }
+
     pub(super) fn group_norm_silu(x: Tensor<4>, gain: Tensor<1>, bias: Tensor<1>, groups: usize) -> Tensor<4> {
         let [n, h, w, c] = x.dims();
         let grouped = x.reshape([n, h * w, groups, c / groups]);
@@ -163,7 +201,8 @@ mod composed {
         (x.clone() * x).sum_dim(1).reshape([1])
     }
 
-    pub(super) fn adam(by: &Adam, step: u32, [w, m, v, e]: [Tensor<1>; 4], g: Tensor<1>) -> [Tensor<1>; 4] {
+    pub(super) fn adam(by: &Adam, step: u32, of: AdamState, g: Tensor<1>) -> AdamState {
+        let [w, m, v] = of.state;
         let [first, second] = by.betas;
         let left = |beta: f32| 1.0 - f64::from(beta).powf(f64::from(step));
         let (rate, root) = (f64::from(by.rate) / left(first), left(second).sqrt().recip());
@@ -171,8 +210,8 @@ mod composed {
         let m = m * first + g.clone() * (1.0 - first);
         let v = v * second + g.clone() * g * (1.0 - second);
         let w = w * (1.0 - by.rate * by.decay) - m.clone() * rate / (v.clone().sqrt() * root + by.epsilon);
-        let e = e * by.average + w.clone() * (1.0 - by.average);
-        [w, m, v, e]
+        let average = of.average.map(|e| e * by.average + w.clone() * (1.0 - by.average));
+        AdamState { state: [w, m, v], average }
     }
 
     fn channels_first(x: Tensor<4>) -> Tensor<4> {

@@ -133,6 +133,11 @@ impl Weights {
         Self::new(layout.clone(), values)
     }
 
+    /// Replaces one parameter by values of its length.
+    pub(crate) fn set(&mut self, handle: Handle, value: Tensor<1>) {
+        self.values[handle.0] = value;
+    }
+
     /// Values by path, every one of the layout's and no other.
     ///
     /// # Errors
@@ -175,6 +180,12 @@ impl Weights {
     pub(crate) fn tracked(&self) -> Self {
         let track = |value: &Tensor<1>| value.clone().autodiff().require_grad();
         Self::new(self.layout.clone(), self.values.iter().map(track).collect())
+    }
+
+    /// The same values as constants.
+    pub(crate) fn constant(&self) -> Self {
+        let values = self.values.iter().map(|value| value.clone().without_autodiff());
+        Self::new(self.layout.clone(), values.collect())
     }
 
     /// Takes the gradients of tracked leaves; zero where a parameter did not enter the loss.

@@ -8,6 +8,7 @@ mod error;
 mod estimate;
 mod feature_map;
 pub mod features;
+mod likelihood;
 mod limits;
 pub mod plan;
 mod present;

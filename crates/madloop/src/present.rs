@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use madloop_core::Record;
 
+use crate::config::ModelConfig;
+use crate::data::{DataConfig, DataSource};
 use crate::report::{
     Direction, LossCurve, MapView, MetricInfo, Picture, RunView, are_limits, html, write_charts, write_figures,
     write_maps,
@@ -71,11 +73,32 @@ pub fn view(run: &RunDir) -> Result<RunView> {
         config_toml,
         provenance: run.provenance()?,
         pictures,
+        picture_note: picture_note(&experiment),
         losses,
         maps,
         charts,
         metrics: in_order_of(&experiment),
     })
+}
+
+/// What the pictures of an experiment show beside its samples.
+fn picture_note(experiment: &toml::Table) -> String {
+    let (data, model) = (experiment.get("data"), experiment.get("model"));
+    let data: Option<DataConfig> = data.and_then(|data| data.clone().try_into().ok());
+    let known = data.is_some_and(|data| match data.source {
+        DataSource::Rosenbrock | DataSource::Grid25 => true,
+        DataSource::Gaussian => data.dim == Some(2),
+        _ => false,
+    });
+    let model: Option<ModelConfig> = model.and_then(|model| model.clone().try_into().ok());
+    let dense = model.is_some_and(|model| model.knows_density());
+    match (known, dense) {
+        (false, _) => String::new(),
+        (true, false) => "Lines enclose 50, 90 and 99 % of the real law.".into(),
+        (true, true) => "Lines enclose 50, 90 and 99 % of the real law. Below the samples, the model's own density: the darker, the denser (by its root), and black \
+                         where it is above all of the real law."
+            .into(),
+    }
 }
 
 /// Writes one page about the runs to `target`, replacing what was there.

@@ -12,6 +12,8 @@ use madloop_metrics::{Metric, Of, RealMap, Reference, Settings};
 use crate::config::{Experiment, FeatureName, MapConfig, ModelConfig, ReferenceSplit, did_you_mean};
 use crate::data::{DataConfig, DataSet, DataSource, GRID25_SIGMA, Known, grid25_centres};
 use crate::feature_map::{Mapping, feature_map, fitting};
+use crate::likelihood::{HeldOutLikelihood, score_tail};
+use crate::report::Scene;
 use crate::{Error, Result};
 
 /// Samples scored unless `score.n` says otherwise or there are fewer.
@@ -47,6 +49,12 @@ pub fn metrics_of(experiment: &Experiment) -> Vec<String> {
     if experiment.data.source == DataSource::Grid25 {
         names.splice(0..0, ["modes_kept", "modes_hit", "high_quality_share", "mean_modal_variance"]);
     }
+    if experiment.model.knows_density() {
+        names.extend(["log_likelihood", "bits_per_dim"]);
+    }
+    if experiment.data.source == DataSource::Rosenbrock {
+        names.push("tail_share");
+    }
     names.into_iter().map(str::to_owned).collect()
 }
 
@@ -75,7 +83,9 @@ pub struct SetEvaluator {
     reference: Reference,
     /// Where held-out real samples come from.
     held_out: HeldOut,
-    window: Option<crate::report::Bounds>,
+    scene: Option<Scene>,
+    /// Real samples whose likelihood is asked for.
+    likelihood: Option<HeldOutLikelihood>,
     /// Real samples that a classifier trained on generated ones is tested with, if that is asked for.
     downstream: Option<Samples>,
     map: Option<MapMaker>,
@@ -122,11 +132,13 @@ impl SetEvaluator {
             HeldOut::Set(set) => balanced(&set, n, fixed)?,
         };
         let (mut metrics, mut others, mut downstream) = (Vec::new(), Vec::new(), false);
+        let mut of_likelihood = Vec::new();
         for name in metrics_of(experiment) {
             let metric = check_metric(&name)?;
             match metric.of {
                 Of::Features => metrics.push(metric.name),
-                Of::Model | Of::Modes => others.push(metric),
+                Of::Model | Of::Modes | Of::Tail => others.push(metric),
+                Of::Likelihood => of_likelihood.push(metric),
                 Of::Downstream => downstream = true,
                 // Always scored: see `audit`.
                 Of::Training => {}
@@ -141,7 +153,20 @@ impl SetEvaluator {
             true => Some(reference.clone()),
         };
         let map = experiment.map.as_ref().map(|map| MapMaker::new(map, &reference, n, &features)).transpose()?;
-        let window = crate::report::bounds(&reference);
+        let density = experiment.model.knows_density();
+        let truth = data.distribution;
+        let scene = crate::report::bounds(&reference).map(|window| Scene { window, truth, density });
+        let likelihood = match of_likelihood.is_empty() {
+            true => None,
+            false => {
+                let samples = match (&held_out, score.reference) {
+                    // The reference trains: the other split does not.
+                    (HeldOut::Set(test), ReferenceSplit::Train) => balanced(test, n, fixed)?,
+                    _ => reference.clone(),
+                };
+                Some(HeldOutLikelihood { samples, metrics: of_likelihood })
+            }
+        };
         let settings = Settings { k: score.k, seeds: fixed, generated_rows: Some(n as usize), ..Settings::default() };
         let reference = Reference::new(features.features(&reference)?, settings, &metrics).map_err(metric_error)?;
         let lambda = score.lambda.map(SamplingBias::new).transpose()?;
@@ -154,15 +179,16 @@ impl SetEvaluator {
             known: data.distribution,
             reference,
             held_out,
-            window,
+            scene,
+            likelihood,
             downstream,
             map,
         })
     }
 
-    /// The window in which two-dimensional samples are shown.
-    pub fn window(&self) -> Option<crate::report::Bounds> {
-        self.window
+    /// How two-dimensional samples are shown.
+    pub fn scene(&self) -> Option<Scene> {
+        self.scene
     }
 
     /// Features of one sample.
@@ -241,13 +267,19 @@ impl Evaluator for SetEvaluator {
     fn score(&self, judged: Judged<'_>) -> madloop_core::Result<Scores> {
         let features = self.features.features(judged.samples)?;
         let mut scores = self.reference.score(&features, &self.metrics).map_err(madloop_core::Error::other)?;
-        let (of_model, of_modes): (Vec<&'static Metric>, Vec<&'static Metric>) =
-            self.others.iter().copied().partition(|metric| metric.of == Of::Model);
+        let of = |what: Of| self.others.iter().copied().filter(|metric| metric.of == what).collect::<Vec<_>>();
+        let (of_model, of_modes) = (of(Of::Model), of(Of::Modes));
         for metric in of_model {
             scores.set(metric.name, self.score_model(metric.name, judged.model));
         }
         if !of_modes.is_empty() {
             self.score_modes(&features, &mut scores, &of_modes);
+        }
+        if !of(Of::Tail).is_empty() {
+            score_tail(&mut scores, &features, self.known);
+        }
+        if let Some(likelihood) = &self.likelihood {
+            likelihood.score(&mut scores, judged.model, self.known, judged.seeds)?;
         }
         if let Some(test) = &self.downstream {
             scores.set("downstream_accuracy", downstream_accuracy(test, judged)?);

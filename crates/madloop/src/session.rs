@@ -248,12 +248,12 @@ impl Session {
         let Prepared { config, cell, work, .. } = prepared;
         let store = &config.config.store;
         let folder: PathBuf = run.cell(&cell.name);
-        let window = match work {
-            Work::Loop { evaluator, .. } => evaluator.window(),
+        let scene = match work {
+            Work::Loop { evaluator, .. } => evaluator.scene(),
             Work::Limit(_) => None,
         };
         let mut journal =
-            CellStore::open(folder, store.keep, store.commit_seconds, window, on_commit, cancel, observer)?;
+            CellStore::open(folder, store.keep, store.commit_seconds, scene, on_commit, cancel, observer)?;
         // The cell's own pool: nothing of another cell runs in it.
         let own = pool(self.workers.threads)?;
         let (trainer, evaluator, data) = match work {

@@ -131,6 +131,16 @@ fn fig14_gmm() {
 }
 
 #[test]
+fn fig17() {
+    smoke("fig17");
+}
+
+#[test]
+fn mnist_flow() {
+    smoke("mnist-flow");
+}
+
+#[test]
 fn fig17_kde() {
     smoke("fig17-kde");
 }

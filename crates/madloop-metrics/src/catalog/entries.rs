@@ -5,7 +5,7 @@ use super::{Direction, Enough, Metric, Of};
 const INF: f64 = f64::INFINITY;
 
 /// All metrics, in the order of display.
-pub static CATALOG: [Metric; 25] = [
+pub static CATALOG: [Metric; 28] = [
     Metric {
         name: "frechet_distance",
         symbol: "FD",
@@ -358,5 +358,47 @@ pub static CATALOG: [Metric; 25] = [
         bias: "nearly unbiased: truncated at 3 sigma",
         reference: "Alemohammad et al. 2023, arXiv:2307.01850",
         what: "Variance per dimension of the samples within 3 sigma of a centre, averaged over modes with at least 2.",
+    },
+    Metric {
+        name: "tail_share",
+        symbol: "tail",
+        title: "Share in the tails",
+        direction: Direction::Neither,
+        range: (0.0, 1.0),
+        symmetric: false,
+        of: Of::Tail,
+        minimum_n: "n >= 1 generated; data.source = \"rosenbrock\" or \"gaussian\"",
+        enough: Enough::Rows(1000),
+        bias: "unbiased at any n",
+        reference: "Alemohammad et al. 2023, arXiv:2307.01850, Fig. 17",
+        what: "Share of samples with |x1| > 1.96 where x1 is standard normal in the real law: 5 % of real samples, less of a model that lost the tails.",
+    },
+    Metric {
+        name: "log_likelihood",
+        symbol: "ln p",
+        title: "Log-likelihood of held-out data, nats",
+        direction: Direction::HigherIsBetter,
+        range: (-INF, INF),
+        symmetric: false,
+        of: Of::Likelihood,
+        minimum_n: "n >= 2 real",
+        enough: Enough::Rows(1000),
+        bias: "unbiased at any n; of pixels a lower bound, by the noise that is added to them",
+        reference: "Kingma and Dhariwal 2018, arXiv:1807.03039",
+        what: "Mean of ln p(x) over real samples that never train, p the model's own density (of pixels: the probability of their levels of grey); generation 0 has that of the real law, where it is known.",
+    },
+    Metric {
+        name: "bits_per_dim",
+        symbol: "bits/dim",
+        title: "Bits per dimension of held-out data",
+        direction: Direction::LowerIsBetter,
+        range: (-INF, INF),
+        symmetric: false,
+        of: Of::Likelihood,
+        minimum_n: "n >= 2 real",
+        enough: Enough::Rows(1000),
+        bias: "unbiased at any n; of pixels an upper bound, by the noise that is added to them",
+        reference: "Theis et al. 2016, arXiv:1511.01844",
+        what: "-log_likelihood / (d ln 2): bits that a number of a real sample takes under the model; of densities it may be negative.",
     },
 ];

@@ -24,6 +24,10 @@ pub enum Of {
     Model,
     /// Samples and the known centres of the modes.
     Modes,
+    /// Samples of a law whose first coordinate is known to be standard normal.
+    Tail,
+    /// Held-out real samples and a model that knows its density.
+    Likelihood,
     /// Features of a generated set and of the set that its model was trained on; [`crate::lambda_eff()`].
     Training,
     /// Labelled generated samples and labelled real ones: a classifier is trained, outside of this crate.

@@ -17,6 +17,8 @@ fn table() -> String {
             Of::Features => "features",
             Of::Model => "model",
             Of::Modes => "modes",
+            Of::Tail => "samples of a known law",
+            Of::Likelihood => "held-out real samples and a density",
             Of::Training => "features and training set",
             Of::Downstream => "labelled samples",
         };

@@ -29,6 +29,7 @@ pub(crate) fn train_in(trainer: &dyn Trainer, mix: &Mix, seed: u64) -> Trained {
     let mut context = Context {
         seeds: Seeds::new(seed).at(1),
         classes: None,
+        previous: None,
         scratch: &mut MemoryBlobs::default(),
         cancel: &Cancel::default(),
         progress: &|_| {},

@@ -89,6 +89,7 @@ fn classes_are_modelled_apart_in_the_real_proportions() {
         let mut context = Context {
             seeds: Seeds::new(1).at(1),
             classes: Some(&classes),
+            previous: None,
             scratch: &mut MemoryBlobs::default(),
             cancel: &Cancel::default(),
             progress: &|_| {},
@@ -105,6 +106,7 @@ fn classes_are_modelled_apart_in_the_real_proportions() {
     let mut context = Context {
         seeds: Seeds::new(1).at(1),
         classes: None,
+        previous: None,
         scratch: &mut MemoryBlobs::default(),
         cancel: &Cancel::default(),
         progress: &|_| {},

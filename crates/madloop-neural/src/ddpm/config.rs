@@ -1,13 +1,13 @@
 //! Options of the diffusion family.
 
-use madloop_core::{Shape, Trainer};
+use madloop_core::{SamplingBias, Shape, Trainer};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::schedule::NoiseSchedule;
 use super::trainer::DdpmTrainer;
-use super::{Sampler, schedule::Schedule};
+use super::{FAMILY, Sampler, schedule::Schedule};
 use crate::backend::Device;
 use crate::nets::{Mlp, Network, Unet, UnetSettings};
 use crate::params::Layout;
@@ -190,12 +190,27 @@ impl DdpmConfig {
         self.steps.unwrap_or_else(|| (self.epochs * rows).div_ceil(self.batch as u64))
     }
 
+    /// The weight of guidance, w = (1 - lambda) / lambda, of a model with or without classes.
+    pub(crate) fn guidance(&self, lambda: SamplingBias, conditional: bool) -> Result<f64> {
+        let lambda = lambda.lambda();
+        if lambda == 0.0 {
+            return Err(Error::GuidanceAtZero);
+        }
+        if lambda < 1.0 && !conditional {
+            return Err(Error::GuidanceWithoutLabels { family: FAMILY, lambda });
+        }
+        if lambda < 1.0 && self.condition_dropout == 0.0 {
+            return Err(Error::GuidanceWithoutDropout(lambda));
+        }
+        Ok((1.0 - lambda) / lambda)
+    }
+
     pub(crate) fn schedule(&self) -> Schedule {
         Schedule::new(self.schedule, self.timesteps)
     }
 
     pub(crate) fn adam(&self) -> Adam {
-        Adam { rate: self.learning_rate, decay: self.decay, clip: self.clip, ema: self.ema }
+        Adam { rate: self.learning_rate, decay: self.decay, betas: Adam::BETAS, clip: self.clip, ema: self.ema }
     }
 
     /// The network for samples of `shape`, and its parameters.

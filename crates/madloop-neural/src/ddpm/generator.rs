@@ -4,19 +4,18 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use madloop_core::{
-    Blobs, Cancel, ClassSchedule, Generator, Progress, Samples, SamplingBias, Seeds, Shape, Stream, Watch,
-};
+use madloop_core::{Blobs, Cancel, ClassSchedule, Generator, Samples, SamplingBias, Seeds, Shape, Stream, Watch};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
 
 use super::config::DdpmConfig;
-use super::scale::Scale;
 use super::{FAMILY, estimate, sampler};
 use crate::backend::Device;
+use crate::draw::{Blocks, unwatched};
 use crate::file::{Kind, TensorFile};
 use crate::nets::{Condition, Network};
 use crate::params::{Weights, matrix, to_host};
+use crate::scale::Scale;
 use crate::{Error, Result, random};
 
 /// A trained model.
@@ -35,17 +34,12 @@ pub(crate) struct Ddpm {
 
 const FILE: Kind = Kind { name: "model.safetensors", remedy: "delete its generation and run again" };
 const WEIGHTS: &str = "weights/";
-const SHAPE: &str = "shape";
 const CLASSES: &str = "classes";
-const OFFSET: &str = "scale.offset";
-const UNIT: &str = "scale.unit";
-const BYTES: &str = "scale.bytes";
 const LOSSES: &str = "losses";
 
 impl Generator for Ddpm {
     fn sample(&self, rows: Range<u64>, lambda: SamplingBias, seeds: Seeds) -> madloop_core::Result<Samples> {
-        let (cancel, progress) = (&Cancel::default(), &|_: Progress| {});
-        Ok(self.draw(rows, lambda, seeds, Watch { cancel, progress })?)
+        Ok(unwatched(|watch| self.draw(rows, lambda, seeds, watch))?)
     }
 
     fn sample_watched(
@@ -72,48 +66,12 @@ impl Generator for Ddpm {
 }
 
 impl Ddpm {
-    /// w = (1 - lambda) / lambda.
-    fn guidance(&self, lambda: SamplingBias) -> Result<f64> {
-        let lambda = lambda.lambda();
-        if lambda == 0.0 {
-            return Err(Error::GuidanceAtZero);
-        }
-        if lambda < 1.0 && self.classes.is_none() {
-            return Err(Error::GuidanceWithoutLabels { family: FAMILY, lambda });
-        }
-        Ok((1.0 - lambda) / lambda)
-    }
-
-    /// Rows that are drawn together; a GPU wants more.
-    fn block(&self) -> usize {
-        self.network.block() * if self.device.is_cpu() { 1 } else { 8 }
-    }
-
     fn draw(&self, rows: Range<u64>, lambda: SamplingBias, seeds: Seeds, watch: Watch<'_>) -> Result<Samples> {
-        let guidance = self.guidance(lambda)?;
-        let dim = self.shape.len();
-        let mut values = Vec::with_capacity((rows.end - rows.start) as usize * dim);
-        // Blocks begin at multiples of their length and are always whole, so that a row meets the same arithmetic whichever
-        // rows are asked for: the library's products may round differently for other numbers of rows.
-        let block = self.block() as u64;
-        for at in rows.start / block..rows.end.div_ceil(block) {
-            watch.cancel.check()?;
-            let (start, end) = (at * block, (at + 1) * block);
-            let drawn = self.device.guard("sampling", || self.draw_block(start..end, guidance, seeds))?;
-            let (from, to) = (rows.start.max(start) - start, rows.end.min(end) - start);
-            values.extend_from_slice(&drawn[from as usize * dim..to as usize * dim]);
-            let (done, of) = (rows.end.min(end) - rows.start, rows.end - rows.start);
-            (watch.progress)(Progress { done, of, loss: None });
-        }
-        if let Some(at) = values.iter().position(|value| !value.is_finite()) {
-            return Err(madloop_core::Error::NonFinite {
-                what: format!("the samples of the {FAMILY} model"),
-                row: at / dim,
-                column: at % dim,
-                value: values[at],
-            }
-            .into());
-        }
+        let guidance = self.config.guidance(lambda, self.classes.is_some())?;
+        let one = |block| self.draw_block(block, guidance, seeds, watch.cancel);
+        let blocks =
+            Blocks { device: &self.device, block: self.network.block(), dim: self.shape.len(), family: FAMILY };
+        let values = blocks.draw(rows.clone(), watch, one)?;
         let samples = self.scale.to_samples(self.shape, values)?;
         Ok(match &self.classes {
             None => samples,
@@ -122,7 +80,7 @@ impl Ddpm {
     }
 
     /// The rows as the network has them.
-    fn draw_block(&self, rows: Range<u64>, guidance: f64, seeds: Seeds) -> Result<Vec<f32>> {
+    fn draw_block(&self, rows: Range<u64>, guidance: f64, seeds: Seeds, cancel: &Cancel) -> Result<Vec<f32>> {
         let dim = self.shape.len();
         let schedule = self.config.schedule();
         // A generator a row for all of its noise, first and later.
@@ -142,6 +100,8 @@ impl Ddpm {
             estimate::noise(&self.network, &schedule, &self.weights, x.clone(), &condition)
         };
         let mut predict = |x: &Tensor<2>, time: f64| {
+            // A block takes minutes where the network is large.
+            cancel.check()?;
             let conditional = estimate(x, time, &classes);
             Ok::<_, Error>(match guidance == 0.0 {
                 true => conditional,
@@ -158,13 +118,8 @@ impl Ddpm {
     fn write(&self, blobs: &mut dyn Blobs) -> Result<()> {
         let mut file = TensorFile::new(FILE, self.config.architecture());
         file.put_weights(WEIGHTS, &self.weights)?;
-        file.put_u64(SHAPE, &shape_numbers(self.shape));
-        if let Some(classes) = &self.classes {
-            file.put_u64(CLASSES, &classes.table().iter().map(|&class| u64::from(class)).collect::<Vec<_>>());
-        }
-        file.put_f32(OFFSET, &self.scale.offset);
-        file.put_f32(UNIT, &self.scale.unit);
-        file.put_u64(BYTES, &[u64::from(self.scale.bytes)]);
+        file.put_classes(CLASSES, self.classes.as_ref());
+        self.scale.put(self.shape, &mut file);
         file.put_f64(LOSSES, &self.losses);
         file.save(blobs)
     }
@@ -174,40 +129,14 @@ impl Ddpm {
         let missing = || Error::BadFile { file: FILE.name, why: "it is missing".into(), remedy: FILE.remedy };
         let mut file = TensorFile::load(FILE, blobs)?.ok_or_else(missing)?;
         file.check_made_by(&config.architecture())?;
-        let shape = file.take_u64(SHAPE)?.into_iter().map(|v| v as usize).collect::<Vec<_>>();
-        let shape = match shape[..] {
-            [dim] if dim > 0 => Shape::Vector { dim },
-            [channels, height, width] if channels * height * width > 0 => Shape::Image { channels, height, width },
-            _ => return Err(file.bad(format!("{shape:?} is no shape of a sample"))),
-        };
-        let classes = if file.has(CLASSES) {
-            let table: Vec<u32> = file.take_u64(CLASSES)?.into_iter().map(|class| class as u32).collect();
-            if table.is_empty() {
-                return Err(file.bad("its table of classes is empty".into()));
-            }
-            Some(ClassSchedule::from_table(table))
-        } else {
-            None
-        };
-        let (offset, unit) = (file.take_f32(OFFSET)?, file.take_f32(UNIT)?);
-        let bytes = file.take_u64(BYTES)? == [1];
-        if ![1, shape.len()].contains(&offset.len()) || offset.len() != unit.len() {
-            return Err(file.bad(format!("its scale has {} offsets and {} units", offset.len(), unit.len())));
-        }
+        let (shape, scale) = Scale::take(&mut file)?;
+        let classes = file.take_classes(CLASSES)?;
         let n_classes = classes.as_ref().map_or(0, |classes: &ClassSchedule| classes.n_classes() as usize);
         let (network, layout) = config.network(shape, n_classes)?;
         let weights = file.take_weights(WEIGHTS, &Arc::new(layout), device.inner())?;
         let losses = file.take_f64(LOSSES)?;
         file.finish()?;
-        let scale = Scale { offset, unit, bytes };
         let (config, device) = (config.clone(), device.clone());
         Ok(Self { config, device, network, weights, shape, classes, scale, losses })
-    }
-}
-
-fn shape_numbers(shape: Shape) -> Vec<u64> {
-    match shape {
-        Shape::Vector { dim } => vec![dim as u64],
-        Shape::Image { channels, height, width } => vec![channels as u64, height as u64, width as u64],
     }
 }

@@ -4,7 +4,6 @@ mod config;
 mod estimate;
 mod generator;
 mod sampler;
-mod scale;
 mod schedule;
 #[cfg(test)]
 mod tests;

@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use madloop_core::{Blobs, ClassSchedule, Context, Cost, Generator, Mix, Seeds, Shape, Stream, Trained, Trainer};
+use madloop_core::{Blobs, Context, Cost, Generator, Mix, SamplingBias, Seeds, Shape, Stream, Trained, Trainer};
 use rand::RngExt;
 use rayon::prelude::*;
 use serde_json::json;
 
 use super::config::DdpmConfig;
 use super::generator::Ddpm;
-use super::scale::Scale;
 use super::schedule::Schedule;
 use super::{FAMILY, estimate};
 use crate::backend::Device;
 use crate::nets::{Condition, Network};
 use crate::params::{Weights, matrix};
-use crate::train::{Batch, Fit, Objective, Plan, fit};
+use crate::scale::Scale;
+use crate::train::{Batch, Fit, Objective, Plan, check_pixels, classes, fit, non_finite};
 use crate::{Result, ops, random};
 
 pub(crate) struct DdpmTrainer {
@@ -35,6 +35,14 @@ impl Trainer for DdpmTrainer {
 
     fn load(&self, blobs: &dyn Blobs) -> madloop_core::Result<Arc<dyn Generator>> {
         Ok(Arc::new(Ddpm::load(&self.config, &self.device, blobs)?))
+    }
+
+    fn check(&self, shape: Shape, labelled: bool, lambdas: &[SamplingBias]) -> madloop_core::Result<()> {
+        self.config.network(shape, usize::from(labelled))?;
+        for lambda in lambdas {
+            self.config.guidance(*lambda, labelled)?;
+        }
+        Ok(self.device.probe()?)
     }
 
     fn cost(&self, rows: u64, shape: Shape) -> Cost {
@@ -58,7 +66,8 @@ impl DdpmTrainer {
         if let Some(why) = non_finite(mix) {
             return Ok(Trained::Ended(why));
         }
-        let classes = self.classes(mix, context)?;
+        check_pixels(mix)?;
+        let classes = classes(mix, context)?;
         let n_classes = classes.as_ref().map_or(0, |classes| classes.n_classes() as usize);
         let (network, layout) = self.config.network(mix.shape(), n_classes)?;
         let layout = Arc::new(layout);
@@ -94,28 +103,6 @@ impl DdpmTrainer {
                 Trained::Model(Arc::new(Ddpm { config, device, network, weights, shape, classes, scale, losses }))
             }
         })
-    }
-
-    /// Classes of the rows, where the training set is labelled.
-    fn classes(&self, mix: &Mix, context: &Context<'_>) -> Result<Option<ClassSchedule>> {
-        let Some(present) = ClassSchedule::of_mix(mix) else { return Ok(None) };
-        let Some(wanted) = context.classes else { return Ok(Some(present)) };
-        let lost = |class: &u32| wanted.table().contains(class) && !present.table().contains(class);
-        match (0..wanted.n_classes()).find(lost) {
-            None if present.n_classes() <= wanted.n_classes() => Ok(Some(wanted.clone())),
-            None => Ok(Some(present)),
-            Some(lost) => Err(madloop_core::Error::LoopSetting {
-                key: "n_synthetic",
-                value: mix.len().to_string(),
-                why: format!(
-                    "no sample of class {lost} is among the {} training samples, so the model could not be asked for \
-                     it; every one of the {} classes needs at least one, so raise the counts",
-                    mix.len(),
-                    wanted.n_classes()
-                ),
-            }
-            .into()),
-        }
     }
 }
 
@@ -164,14 +151,4 @@ impl Objective for NoisePrediction<'_> {
         let estimate = estimate::noise(self.network, &self.schedule, weights, on_device(values), &condition);
         ops::squared_error(estimate, on_device(noise))
     }
-}
-
-/// Where the training set has a value that no model can be trained on.
-fn non_finite(mix: &Mix) -> Option<String> {
-    let mut row = vec![0.0; mix.dim()];
-    (0..mix.len()).find_map(|i| {
-        mix.copy_row(i, &mut row);
-        let column = row.iter().position(|value| !value.is_finite())?;
-        Some(format!("sample {i} of the training set has the value {} in column {column}", row[column]))
-    })
 }

@@ -7,12 +7,14 @@ use burn::tensor::{Device, Tensor};
 
 use super::{values, whole, written};
 use crate::kernels::adam::{Adam, sum_of_squares};
+use crate::ops::AdamState;
 use crate::{Error, Result};
 
-/// One step in place: weights, first and second moment, average, and the gradient, `[n]` each.
-pub(crate) fn adam(by: &Adam, step: u32, state: [Tensor<1>; 4], gradient: Tensor<1>) -> Result<[Tensor<1>; 4]> {
+/// One step in place, `[n]` each.
+pub(crate) fn adam(by: &Adam, step: u32, of: AdamState, gradient: Tensor<1>) -> Result<AdamState> {
     // The library hands a buffer over without a copy where nobody else has it.
-    let [mut weights, mut first, mut second, mut average] = state.map(Tensor::into_data);
+    let [mut weights, mut first, mut second] = of.state.map(Tensor::into_data);
+    let mut average = of.average.map(Tensor::into_data);
     let gradient = gradient.into_data();
     by.update(
         step,
@@ -20,9 +22,10 @@ pub(crate) fn adam(by: &Adam, step: u32, state: [Tensor<1>; 4], gradient: Tensor
         gradient.as_slice().map_err(unreadable)?,
         first.as_mut_slice().map_err(unreadable)?,
         second.as_mut_slice().map_err(unreadable)?,
-        Some(average.as_mut_slice().map_err(unreadable)?),
+        average.as_mut().map(|average| average.as_mut_slice().map_err(unreadable)).transpose()?,
     );
-    Ok([weights, first, second, average].map(|data| Tensor::from_data(data, &Device::flex())))
+    let back = |data| Tensor::from_data(data, &Device::flex());
+    Ok(AdamState { state: [weights, first, second].map(back), average: average.map(back) })
 }
 
 fn unreadable(error: impl std::fmt::Debug) -> Error {

@@ -6,11 +6,15 @@
 
 pub(crate) mod adam;
 pub(crate) mod conv;
+pub(crate) mod coupling;
 pub(crate) mod join;
+pub(crate) mod leaky;
 pub(crate) mod linear;
+pub(crate) mod lu;
 pub(crate) mod norm;
 mod pool;
 pub(crate) mod silu;
+pub(crate) mod tanh;
 pub(crate) mod upsample;
 
 use pool::recycle;

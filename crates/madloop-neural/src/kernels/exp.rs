@@ -1,4 +1,4 @@
-//! The exponential function, the logistic function and SiLU on vectors.
+//! The exponential function, the logistic function, SiLU and the hyperbolic tangent on vectors.
 
 use super::simd::{Level, Simd, simd};
 use rayon::prelude::*;
@@ -51,6 +51,12 @@ pub(crate) fn silu_slope<S: Simd>(s: S, x: S::V) -> S::V {
     s.mul(p, s.fma(x, s.sub(one, p), one))
 }
 
+/// tanh x = 2 / (1 + e^-2x) - 1 within 2e-7.
+#[inline(always)]
+pub(crate) fn tanh<S: Simd>(s: S, x: S::V) -> S::V {
+    s.fma(s.splat(2.0), sigmoid(s, s.add(x, x)), s.splat(-1.0))
+}
+
 /// y = f(x), where f is one of the vector functions above.
 macro_rules! over_slices {
     ($(#[$doc:meta])* $name:ident, $f:ident) => {
@@ -79,6 +85,10 @@ over_slices!(
     /// y = x / (1 + e^-x)
     silu_of, silu
 );
+over_slices!(
+    /// y = tanh x within 2e-7.
+    tanh_of, tanh
+);
 
 #[inline(always)]
 fn map<S: Simd>(s: S, x: &[f32], y: &mut [f32], f: impl Fn(S::V) -> S::V) {
@@ -101,6 +111,23 @@ pub fn silu_gradient(x: &[f32], dy: &[f32], dx: &mut [f32]) {
                 for (dx, (x, dy)) in dx.chunks_mut(lanes).zip(x.chunks(lanes).zip(dy.chunks(lanes))) {
                     s.store_part(dx, s.mul(s.load_part(dy), silu_slope(s, s.load_part(x))));
                 }
+            }
+        });
+    });
+}
+
+/// dx = dy (1 - y^2), y = tanh x
+///
+/// # Panics
+/// If the lengths differ.
+pub fn tanh_gradient(y: &[f32], dy: &[f32], dx: &mut [f32]) {
+    assert!(y.len() == dx.len() && dy.len() == dx.len(), "lengths of an elementwise gradient");
+    let level = Level::current();
+    dx.par_chunks_mut(JOB).zip(y.par_chunks(JOB).zip(dy.par_chunks(JOB))).for_each(|(dx, (y, dy))| {
+        simd!(level, s => {
+            let _ = s;
+            for (dx, (y, dy)) in dx.iter_mut().zip(y.iter().zip(dy)) {
+                *dx = dy * (1.0 - y * y);
             }
         });
     });

@@ -6,9 +6,12 @@
 
 pub mod adam;
 pub mod conv;
+pub mod coupling;
 pub mod exp;
 pub mod join;
+pub mod leaky;
 mod level;
+pub mod lu;
 pub mod matmul;
 pub mod norm;
 pub mod resample;

@@ -100,13 +100,13 @@ pub fn train_lenet(
     let plan = Plan {
         steps: config.steps(samples.len()),
         batch: config.batch,
-        adam: Adam { rate: config.learning_rate, decay: Decay::Linear, clip: CLIP, ema: EMA },
+        adam: Adam { rate: config.learning_rate, decay: Decay::Linear, betas: Adam::BETAS, clip: CLIP, ema: EMA },
         // Minutes of work: not worth a checkpoint.
         checkpoint_steps: u64::MAX,
         identity: training.clone(),
     };
     let mut scratch = MemoryBlobs::default();
-    let mut context = Context { seeds, classes: None, scratch: &mut scratch, cancel, progress };
+    let mut context = Context { seeds, classes: None, previous: None, scratch: &mut scratch, cancel, progress };
     match fit(&objective, &Arc::new(layout), &mix, &plan, &mut context, objective.device.inner())? {
         Fit::Ended(why) => Err(LenetError::Ended(why)),
         Fit::Done(fitted) => Lenet::trained(architecture, normal, &fitted.average, training),

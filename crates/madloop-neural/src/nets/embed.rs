@@ -67,7 +67,7 @@ fn sinusoids(times: &[f64]) -> Vec<f32> {
 }
 
 /// Rows of the identity, as a matrix product has a gradient that is summed in a fixed order.
-fn one_hot(classes: &[Option<u32>], n_classes: usize, device: &Device) -> Tensor<2> {
+pub(crate) fn one_hot(classes: &[Option<u32>], n_classes: usize, device: &Device) -> Tensor<2> {
     let mut out = vec![0.0; classes.len() * n_classes];
     for (row, class) in classes.iter().enumerate() {
         if let Some(class) = class {

@@ -30,6 +30,11 @@ impl Linear {
     pub(crate) fn forward(self, weights: &Weights, x: Tensor<2>) -> Tensor<2> {
         ops::linear(x, weights.get(self.weight), self.bias.map(|bias| weights.get(bias)))
     }
+
+    /// The derivative of [`Linear::forward`] along `tangent`, a change of x.
+    pub(crate) fn along(self, weights: &Weights, tangent: Tensor<2>) -> Tensor<2> {
+        ops::linear(tangent, weights.get(self.weight), None)
+    }
 }
 
 /// A convolution with a zero border that keeps the size, or halves it (stride 2).
@@ -65,6 +70,11 @@ impl Conv {
 
     pub(crate) fn forward(self, weights: &Weights, x: Tensor<4>) -> Tensor<4> {
         ops::conv2d(x, weights.get(self.weight), Some(weights.get(self.bias)), self.stride)
+    }
+
+    /// The derivative of [`Conv::forward`] along `tangent`, a change of x.
+    pub(crate) fn along(self, weights: &Weights, tangent: Tensor<4>) -> Tensor<4> {
+        ops::conv2d(tangent, weights.get(self.weight), None, self.stride)
     }
 
     /// `other` plus the convolution of x.

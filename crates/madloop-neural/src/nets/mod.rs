@@ -7,8 +7,8 @@ mod unet;
 
 use burn::tensor::Tensor;
 
-pub(crate) use embed::Condition;
-pub(crate) use layers::{Conv, Linear};
+pub(crate) use embed::{Condition, one_hot};
+pub(crate) use layers::{Conv, Linear, Norm};
 pub(crate) use mlp::Mlp;
 pub(crate) use unet::{Unet, UnetSettings};
 

@@ -6,7 +6,8 @@ use burn::tensor::Tensor;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::State;
+use super::checkpoint::Learner;
+use crate::ops::AdamState;
 use crate::{Result, kernels, ops};
 
 /// How the learning rate goes over training.
@@ -31,27 +32,39 @@ pub enum Decay {
 pub(crate) struct Adam {
     pub(crate) rate: f64,
     pub(crate) decay: Decay,
+    /// b1 and b2.
+    pub(crate) betas: [f32; 2],
     /// Largest norm of the gradient; infinite for none.
     pub(crate) clip: f64,
+    /// Decay of the average; 0 for none: then the weights stand for it.
     pub(crate) ema: f64,
 }
 
-const BETA: [f32; 2] = [0.9, 0.999];
 const EPS: f32 = 1e-8;
 
 impl Adam {
-    /// Takes the state one step on; `norm` is the gradient's.
-    pub(crate) fn step(&self, state: &mut State, gradients: Vec<Tensor<1>>, norm: f64, steps: u64) -> Result<()> {
-        let before = state.losses.len() as f64;
+    /// The b1 and b2 that the algorithm's authors give.
+    pub(crate) const BETAS: [f32; 2] = [0.9, 0.999];
+
+    /// Update `update` of `of`, counted from 0; `norm` is the gradient's.
+    pub(crate) fn step(
+        &self,
+        learner: &mut Learner,
+        gradients: Vec<Tensor<1>>,
+        norm: f64,
+        update: u64,
+        of: u64,
+    ) -> Result<()> {
+        let before = update as f64;
         let now = before + 1.0;
-        let step = u32::try_from(state.losses.len() + 1).unwrap_or(u32::MAX);
+        let step = u32::try_from(update + 1).unwrap_or(u32::MAX);
         let rate = match self.decay {
             Decay::Constant => self.rate,
-            Decay::Linear => self.rate * (1.0 - before / steps as f64),
+            Decay::Linear => self.rate * (1.0 - before / of as f64),
         };
         let by = kernels::adam::Adam {
             rate: rate as f32,
-            betas: BETA,
+            betas: self.betas,
             epsilon: EPS,
             decay: 0.0,
             scale: if norm > self.clip { (self.clip / norm) as f32 } else { 1.0 },
@@ -59,15 +72,19 @@ impl Adam {
         };
 
         // Old values are moved in, so that their memory is used again.
-        let all = take(&mut state.weights.values).into_iter().zip(gradients);
-        let moments = take(&mut state.first.values).into_iter().zip(take(&mut state.second.values));
-        let averages = take(&mut state.average.values);
-        for (((w, g), (m, v)), e) in all.zip(moments).zip(averages) {
-            let [w, m, v, e] = ops::adam(&by, step, [w, m, v, e], g)?;
-            state.weights.values.push(w);
-            state.first.values.push(m);
-            state.second.values.push(v);
-            state.average.values.push(e);
+        let all = take(&mut learner.weights.values).into_iter().zip(gradients);
+        let moments = take(&mut learner.first.values).into_iter().zip(take(&mut learner.second.values));
+        let mut averages = learner.average.as_mut().map(|average| take(&mut average.values).into_iter());
+        for ((w, g), (m, v)) in all.zip(moments) {
+            let average = averages.as_mut().and_then(Iterator::next);
+            let AdamState { state: [w, m, v], average } =
+                ops::adam(&by, step, AdamState { state: [w, m, v], average }, g)?;
+            learner.weights.values.push(w);
+            learner.first.values.push(m);
+            learner.second.values.push(v);
+            if let (Some(all), Some(average)) = (&mut learner.average, average) {
+                all.values.push(average);
+            }
         }
         Ok(())
     }

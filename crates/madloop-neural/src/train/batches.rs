@@ -9,9 +9,9 @@ use crate::random;
 
 /// Some rows of the training set.
 pub(crate) struct Batch {
-    /// Values as the set has them (pixels from 0 to 1), `[rows, d]`.
+    /// Values as the set has them (pixels from 0 to 1), `[rows, d]`; none in a batch without samples.
     pub(crate) values: Vec<f32>,
-    /// Class of each row.
+    /// Class of each row; none in a batch without samples.
     pub(crate) labels: Vec<Option<u32>>,
     /// The rows' places in the order in which all epochs together use the set: the addresses of what is random about them.
     pub(crate) examples: Range<u64>,
@@ -34,10 +34,15 @@ impl<'a> Batches<'a> {
         Self { mix, batch, seeds, order: None }
     }
 
-    /// The batch of step `step`, counted from 0.
-    pub(crate) fn get(&mut self, step: u64) -> Batch {
-        let first = step * self.batch as u64;
-        let examples = first..first + self.batch as u64;
+    /// Batch `at`, counted from 0, without its samples.
+    pub(crate) fn examples(&self, at: u64) -> Batch {
+        let first = at * self.batch as u64;
+        Batch { values: Vec::new(), labels: Vec::new(), examples: first..first + self.batch as u64 }
+    }
+
+    /// Batch `at`, counted from 0.
+    pub(crate) fn get(&mut self, at: u64) -> Batch {
+        let Batch { examples, .. } = self.examples(at);
         let rows: Vec<usize> = examples.clone().map(|example| self.row(example)).collect();
         let dim = self.mix.dim();
         let mut values = vec![0.0; rows.len() * dim];
@@ -55,6 +60,16 @@ impl<'a> Batches<'a> {
         }
         self.order.as_ref().map_or(0, |(_, order)| order[at] as usize)
     }
+}
+
+/// Where the training set has a value that no model can be trained on.
+pub(crate) fn non_finite(mix: &Mix) -> Option<String> {
+    let mut row = vec![0.0; mix.dim()];
+    (0..mix.len()).find_map(|i| {
+        mix.copy_row(i, &mut row);
+        let column = row.iter().position(|value| !value.is_finite())?;
+        Some(format!("sample {i} of the training set has the value {} in column {column}", row[column]))
+    })
 }
 
 #[cfg(test)]

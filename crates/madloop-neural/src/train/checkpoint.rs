@@ -6,17 +6,23 @@ use burn::tensor::Device;
 use madloop_core::{Blobs, Seeds};
 use serde_json::Value;
 
+use super::Role;
 use crate::Result;
 use crate::file::{Kind, TensorFile};
 use crate::params::{Layout, Weights};
 
-/// Parameters, Adam's moments, the moving average, and the losses so far (one a step).
+/// The state of all networks of a training, and the losses so far (one a step).
 pub(crate) struct State {
+    pub(crate) learners: Vec<Learner>,
+    pub(crate) losses: Vec<f64>,
+}
+
+/// Parameters of a network, Adam's moments, and the moving average where there is one.
+pub(crate) struct Learner {
     pub(crate) weights: Weights,
     pub(crate) first: Weights,
     pub(crate) second: Weights,
-    pub(crate) average: Weights,
-    pub(crate) losses: Vec<f64>,
+    pub(crate) average: Option<Weights>,
 }
 
 const FILE: Kind = Kind {
@@ -25,14 +31,28 @@ const FILE: Kind = Kind {
 };
 const STEP: &str = "step";
 const LOSSES: &str = "losses";
-const PARTS: [&str; 4] = ["weights/", "adam.first/", "adam.second/", "average/"];
+const PARTS: [&str; 3] = ["weights/", "adam.first/", "adam.second/"];
+const AVERAGE: &str = "average/";
+
+impl Learner {
+    fn initial(role: &Role, seeds: Seeds, device: &Device) -> Self {
+        let layout = &role.layout;
+        let weights = role.start.clone().unwrap_or_else(|| Weights::initial(layout, seeds, device));
+        let zeros = || Weights::zeros(layout, device);
+        Self { average: role.averaged.then(|| weights.clone()), weights, first: zeros(), second: zeros() }
+    }
+
+    /// What samples are drawn with.
+    pub(crate) fn averaged(self) -> Weights {
+        self.average.unwrap_or(self.weights)
+    }
+}
 
 impl State {
     /// The beginning of a training.
-    pub(crate) fn initial(layout: &Arc<Layout>, seeds: Seeds, device: &Device) -> Self {
-        let weights = Weights::initial(layout, seeds, device);
-        let zeros = || Weights::zeros(layout, device);
-        Self { average: weights.clone(), weights, first: zeros(), second: zeros(), losses: Vec::new() }
+    pub(crate) fn initial(roles: &[Role], seeds: Seeds, device: &Device) -> Self {
+        let learners = roles.iter().map(|role| Learner::initial(role, seeds, device)).collect();
+        Self { learners, losses: Vec::new() }
     }
 
     /// Steps done.
@@ -40,15 +60,14 @@ impl State {
         self.losses.len() as u64
     }
 
-    fn parts(&self) -> [&Weights; 4] {
-        [&self.weights, &self.first, &self.second, &self.average]
-    }
-
-    /// Writes everything, under the names of the parameters.
-    pub(crate) fn save(&self, blobs: &mut dyn Blobs, identity: &Value) -> Result<()> {
+    /// Writes everything, under the names of the networks and their parameters.
+    pub(crate) fn save(&self, roles: &[Role], blobs: &mut dyn Blobs, identity: &Value) -> Result<()> {
         let mut file = TensorFile::new(FILE, identity.clone());
-        for (prefix, weights) in PARTS.into_iter().zip(self.parts()) {
-            file.put_weights(prefix, weights)?;
+        for (role, learner) in roles.iter().zip(&self.learners) {
+            let parts = PARTS.into_iter().zip([&learner.weights, &learner.first, &learner.second]);
+            for (part, weights) in parts.chain(learner.average.iter().map(|average| (AVERAGE, average))) {
+                file.put_weights(&role.prefix(part), weights)?;
+            }
         }
         file.put_u64(STEP, &[self.step()]);
         file.put_f64(LOSSES, &self.losses);
@@ -58,23 +77,23 @@ impl State {
     /// Reads what [`State::save`] wrote; `None` when there is nothing.
     ///
     /// # Errors
-    /// A file that is damaged, of another identity, or whose tensors are not exactly those of the layout.
-    pub(crate) fn load(
-        blobs: &dyn Blobs,
-        identity: &Value,
-        layout: &Arc<Layout>,
-        device: &Device,
-    ) -> Result<Option<Self>> {
+    /// A file that is damaged, of another identity, or whose tensors are not exactly those of the networks.
+    pub(crate) fn load(roles: &[Role], blobs: &dyn Blobs, identity: &Value, device: &Device) -> Result<Option<Self>> {
         let Some(mut file) = TensorFile::load(FILE, blobs)? else { return Ok(None) };
         file.check_made_by(identity)?;
-        let mut take = |part: usize| file.take_weights(PARTS[part], layout, device);
-        let (weights, first, second, average) = (take(0)?, take(1)?, take(2)?, take(3)?);
+        let mut learners = Vec::new();
+        for role in roles {
+            let mut take = |part: &str, layout: &Arc<Layout>| file.take_weights(&role.prefix(part), layout, device);
+            let [weights, first, second] = PARTS.map(|part| take(part, &role.layout));
+            let average = role.averaged.then(|| take(AVERAGE, &role.layout)).transpose()?;
+            learners.push(Learner { weights: weights?, first: first?, second: second?, average });
+        }
         let losses = file.take_f64(LOSSES)?;
         let step = file.take_u64(STEP)?;
         if step != [losses.len() as u64] {
             return Err(file.bad(format!("it is of step {step:?} and has {} losses", losses.len())));
         }
         file.finish()?;
-        Ok(Some(Self { weights, first, second, average, losses }))
+        Ok(Some(Self { learners, losses }))
     }
 }

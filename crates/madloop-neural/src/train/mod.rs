@@ -1,8 +1,11 @@
 //! Training, shared by all neural families: batches, optimiser, averages, checkpoints, progress.
+//!
+//! A training step gives every network its updates, one network after the other; most families have one network and one update.
 
 mod adam;
 mod batches;
 mod checkpoint;
+mod input;
 
 use std::sync::Arc;
 
@@ -15,15 +18,55 @@ use crate::{Result, ops};
 
 pub(crate) use adam::Adam;
 pub use adam::Decay;
-pub(crate) use batches::Batch;
+pub(crate) use batches::{Batch, non_finite};
+pub(crate) use input::{check_pixels, classes};
 
 use batches::Batches;
 use checkpoint::State;
 
-/// What a family trains: a loss a row.
+/// What a family of one network trains: a loss a row.
 pub(crate) trait Objective {
     /// The loss of each row of a batch, `[batch]`. Random numbers are addressed by the batch's examples.
     fn losses(&self, weights: &Weights, batch: &Batch) -> Tensor<1>;
+
+    /// The parameters that training begins with, where they are not those drawn from the seeds: of those, and the first batch.
+    fn begin(&self, _drawn: &dyn Fn() -> Weights, _first: &dyn Fn() -> Batch) -> Result<Option<Weights>> {
+        Ok(None)
+    }
+}
+
+/// What a family trains whose networks learn in turns, each from the others as they then are.
+pub(crate) trait Game {
+    /// The loss of each row of a batch for network `turn`, `[batch]`. Its weights among `networks` are tracked, the others' are
+    /// constants. Random numbers are addressed by the network and the batch's examples.
+    fn losses(&self, turn: usize, networks: &[Weights], batch: &Batch) -> Tensor<1>;
+}
+
+/// A network of a training, and how it learns.
+pub(crate) struct Role {
+    /// Its name in messages and checkpoints; empty where it is the only one.
+    pub(crate) name: &'static str,
+    pub(crate) layout: Arc<Layout>,
+    /// Updates a training step.
+    pub(crate) updates: u64,
+    /// Whether its loss looks at training samples; else its batches have examples alone.
+    pub(crate) sees_samples: bool,
+    /// Whether a moving average of its parameters is kept.
+    pub(crate) averaged: bool,
+    /// Its beginning, where that is not drawn from the seeds.
+    pub(crate) start: Option<Weights>,
+}
+
+impl Role {
+    /// Where a part of its state is in a checkpoint.
+    fn prefix(&self, part: &str) -> String {
+        if self.name.is_empty() { part.to_owned() } else { format!("{}/{part}", self.name) }
+    }
+
+    /// Whose loss it is, in a message.
+    fn whose(&self) -> String {
+        if self.name.is_empty() { "the loss".into() } else { format!("the {}'s loss", self.name) }
+    }
 }
 
 /// How long and how to train.
@@ -38,13 +81,13 @@ pub(crate) struct Plan {
 }
 
 /// What training came to.
-pub(crate) enum Fit {
-    Done(Fitted),
+pub(crate) enum Fit<T = Fitted> {
+    Done(T),
     /// The loss is not a number any more.
     Ended(String),
 }
 
-/// Trained parameters.
+/// Trained parameters of one network.
 pub(crate) struct Fitted {
     /// Their exponential moving average.
     pub(crate) average: Weights,
@@ -52,7 +95,15 @@ pub(crate) struct Fitted {
     pub(crate) losses: Vec<f64>,
 }
 
-/// Trains from the beginning, or from the checkpoint that `context.scratch` holds; the two give the same bits.
+/// Trained parameters of several networks.
+pub(crate) struct FittedAll {
+    /// Of each network the average where one is kept, else the parameters.
+    pub(crate) averages: Vec<Weights>,
+    /// The mean loss of the first network in each step.
+    pub(crate) losses: Vec<f64>,
+}
+
+/// Trains one network from the beginning, or from the checkpoint that `context.scratch` holds; the two give the same bits.
 pub(crate) fn fit(
     objective: &dyn Objective,
     layout: &Arc<Layout>,
@@ -61,42 +112,109 @@ pub(crate) fn fit(
     context: &mut Context<'_>,
     device: &Device,
 ) -> Result<Fit> {
-    let mut state = match State::load(context.scratch, &plan.identity, layout, device)? {
+    struct Sole<'a>(&'a dyn Objective);
+    impl Game for Sole<'_> {
+        fn losses(&self, turn: usize, networks: &[Weights], batch: &Batch) -> Tensor<1> {
+            self.0.losses(&networks[turn], batch)
+        }
+    }
+    let first = || Batches::new(mix, plan.batch, context.seeds).get(0);
+    let start = objective.begin(&|| Weights::initial(layout, context.seeds, device), &first)?;
+    let layout = layout.clone();
+    let averaged = plan.adam.ema > 0.0;
+    let role = Role { name: "", layout, updates: 1, sees_samples: true, averaged, start };
+    Ok(match fit_all(&Sole(objective), &[role], mix, plan, context, device)? {
+        Fit::Ended(why) => Fit::Ended(why),
+        Fit::Done(FittedAll { mut averages, losses }) => Fit::Done(Fitted { average: averages.remove(0), losses }),
+    })
+}
+
+/// Trains several networks in turns, as [`fit`] trains one. A step gives the networks their updates in the order of `roles`.
+pub(crate) fn fit_all(
+    game: &dyn Game,
+    roles: &[Role],
+    mix: &Mix,
+    plan: &Plan,
+    context: &mut Context<'_>,
+    device: &Device,
+) -> Result<Fit<FittedAll>> {
+    let mut state = match State::load(roles, context.scratch, &plan.identity, device)? {
         Some(state) => state,
-        None => State::initial(layout, context.seeds, device),
+        None => State::initial(roles, context.seeds, device),
     };
     let mut batches = Batches::new(mix, plan.batch, context.seeds);
     while state.step() < plan.steps {
         if context.cancel.is_requested() {
-            state.save(context.scratch, &plan.identity)?;
+            state.save(roles, context.scratch, &plan.identity)?;
             context.cancel.check()?;
         }
-        let step = state.step();
-        let (loss, norm) = train_step(objective, &mut state, &batches.get(step), plan)?;
-        if !(loss.is_finite() && norm.is_finite()) {
-            return Ok(Fit::Ended(format!(
-                "the loss is {loss} and its gradient's norm {norm} at step {} of {}; a lower learning_rate may keep \
-                 it finite",
-                step + 1,
-                plan.steps
-            )));
-        }
+        let loss = match train_step(game, roles, &mut state, &mut batches, plan)? {
+            Ok(loss) => loss,
+            Err(why) => return Ok(Fit::Ended(why)),
+        };
         state.losses.push(loss);
         (context.progress)(Progress { done: state.step(), of: plan.steps, loss: Some(loss) });
-        if state.step().is_multiple_of(plan.checkpoint_steps) && state.step() < plan.steps {
-            state.save(context.scratch, &plan.identity)?;
+        // The last step is kept, too, where training is long: sampling may take longer.
+        let is_last = state.step() == plan.steps && plan.steps >= plan.checkpoint_steps;
+        if state.step().is_multiple_of(plan.checkpoint_steps) || is_last {
+            state.save(roles, context.scratch, &plan.identity)?;
         }
     }
-    Ok(Fit::Done(Fitted { average: state.average, losses: state.losses }))
+    let averages = state.learners.into_iter().map(checkpoint::Learner::averaged).collect();
+    Ok(Fit::Done(FittedAll { averages, losses: state.losses }))
 }
 
-/// One step: the loss before it, and the norm of its gradient.
-fn train_step(objective: &dyn Objective, state: &mut State, batch: &Batch, plan: &Plan) -> Result<(f64, f64)> {
-    let tracked = state.weights.tracked();
-    let losses = objective.losses(&tracked, batch);
+/// One step: the mean loss of the first network before its updates, or why training cannot go on.
+fn train_step(
+    game: &dyn Game,
+    roles: &[Role],
+    state: &mut State,
+    batches: &mut Batches<'_>,
+    plan: &Plan,
+) -> Result<Result<f64, String>> {
+    let step = state.step();
+    let mut leading = 0.0;
+    for (turn, role) in roles.iter().enumerate() {
+        for now in 0..role.updates {
+            let at = step * role.updates + now;
+            let batch = if role.sees_samples { batches.get(at) } else { batches.examples(at) };
+            let (loss, norm) = update(game, turn, state, &batch, plan, [at, plan.steps * role.updates])?;
+            if !(loss.is_finite() && norm.is_finite()) {
+                return Ok(Err(format!(
+                    "{} is {loss} and its gradient's norm {norm} at step {} of {}; a lower learning_rate may \
+                     keep it finite",
+                    role.whose(),
+                    step + 1,
+                    plan.steps
+                )));
+            }
+            if turn == 0 {
+                leading += loss / role.updates as f64;
+            }
+        }
+    }
+    Ok(Ok(leading))
+}
+
+/// One update of one network: the loss before it, and the norm of its gradient.
+fn update(
+    game: &dyn Game,
+    turn: usize,
+    state: &mut State,
+    batch: &Batch,
+    plan: &Plan,
+    [at, of]: [u64; 2],
+) -> Result<(f64, f64)> {
+    let track = |(other, learner): (usize, &checkpoint::Learner)| match other == turn {
+        true => learner.weights.tracked(),
+        false => learner.weights.clone(),
+    };
+    let networks: Vec<Weights> = state.learners.iter().enumerate().map(track).collect();
+    let losses = game.losses(turn, &networks, batch);
     let mut gradients = losses.clone().mean().backward();
-    let gradients = tracked.gradients(&mut gradients);
-    drop(tracked);
+    let gradients = networks[turn].gradients(&mut gradients);
+    // Nobody else holds the weights now, so that they are updated in place.
+    drop(networks);
 
     // One transfer for all that the host must know.
     let mut parts = vec![losses.without_autodiff()];
@@ -106,7 +224,7 @@ fn train_step(objective: &dyn Objective, state: &mut State, batch: &Batch, plan:
     let sum = |values: &[f32]| values.iter().map(|&value| f64::from(value)).sum::<f64>();
     let (loss, norm) = (sum(&host[..rows]) / rows as f64, sum(&host[rows..]).sqrt());
     if loss.is_finite() && norm.is_finite() {
-        plan.adam.step(state, gradients, norm, plan.steps)?;
+        plan.adam.step(&mut state.learners[turn], gradients, norm, at, of)?;
     }
     Ok((loss, norm))
 }

@@ -144,7 +144,7 @@ fn check_metrics(options: &Options) -> Result<Vec<String>> {
                 let why = format!("{name} needs the set that the model was trained on: give it with --train");
                 return Err(Error::config("--metrics", why));
             }
-            Of::Model | Of::Modes | Of::Downstream => {
+            Of::Model | Of::Modes | Of::Tail | Of::Likelihood | Of::Downstream => {
                 let why = format!("{name} is known in loops only; leave it out, or see --metrics list");
                 return Err(Error::config("--metrics", why));
             }

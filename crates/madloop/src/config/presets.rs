@@ -29,9 +29,11 @@ static PRESETS: &[Preset] = embedded![
     "fig12",
     "fig14-gmm",
     "fig16",
+    "fig17",
     "fig17-kde",
     "fig30",
     "fig31",
+    "mnist-flow",
     "mnist-gmm",
 ];
 

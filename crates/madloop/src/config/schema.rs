@@ -78,6 +78,12 @@ pub enum ModelConfig {
     /// Denoising diffusion.
     #[cfg(feature = "neural")]
     Ddpm(Box<madloop_neural::DdpmConfig>),
+    /// Normalizing flow.
+    #[cfg(feature = "neural")]
+    Flow(Box<madloop_neural::FlowConfig>),
+    /// Wasserstein GAN with gradient penalty.
+    #[cfg(feature = "neural")]
+    WganGp(Box<madloop_neural::WganConfig>),
 }
 
 impl ModelConfig {
@@ -93,6 +99,10 @@ impl ModelConfig {
             Self::Kde(config) => light(config.trainer().map_err(|why| Error::config("[model]", why))?),
             #[cfg(feature = "neural")]
             Self::Ddpm(config) => config.trainer(device).map_err(|why| Error::config("[model]", why.to_string())),
+            #[cfg(feature = "neural")]
+            Self::Flow(config) => config.trainer(device).map_err(|why| Error::config("[model]", why.to_string())),
+            #[cfg(feature = "neural")]
+            Self::WganGp(config) => config.trainer(device).map_err(|why| Error::config("[model]", why.to_string())),
         }
     }
 
@@ -103,8 +113,17 @@ impl ModelConfig {
             Self::Gmm(config) => config.per_class,
             Self::Kde(config) => config.per_class,
             #[cfg(feature = "neural")]
-            Self::Ddpm(_) => false,
+            Self::Ddpm(_) | Self::Flow(_) | Self::WganGp(_) => false,
         }
+    }
+
+    /// Whether its models know their own density.
+    pub fn knows_density(&self) -> bool {
+        #[cfg(feature = "neural")]
+        if matches!(self, Self::Flow(_)) {
+            return true;
+        }
+        false
     }
 }
 

@@ -14,6 +14,7 @@ mod array;
 mod catalog;
 mod config;
 mod csv;
+mod density;
 mod digits;
 mod download;
 mod folder;

@@ -102,7 +102,11 @@ fn section(run: &RunView, index: usize, alone: bool, budget: usize) -> String {
         out.push_str(&over_the_sweep);
         out.push_str(&part("Training", &sweep::losses(&settings, &run.losses)));
         out.push_str(&part("Maps", &maps::page(&settings, &run.maps)));
-        out.push_str(&part("Samples", &gallery::gallery(&settings, &run.pictures)));
+        let mut samples = gallery::gallery(&settings, &run.pictures);
+        if !samples.is_empty() && !run.picture_note.is_empty() {
+            samples.push_str(&format!(r#"<p class="note">{}</p>"#, escape(&run.picture_note)));
+        }
+        out.push_str(&part("Samples", &samples));
         out.push_str(&part("First and last values", &tables::numbers(&settings, &metrics)));
     }
     out.push_str(&part("Outcomes", &tables::outcomes(&settings, &metrics)));

@@ -2,7 +2,9 @@
 
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::{ExtendedColorType, ImageEncoder};
-use madloop_core::{Samples, Shape};
+use madloop_core::{Generator, Samples, Shape};
+
+use super::density::Scene;
 
 /// The window of a scatter plot; pass the same for all generations so that they can be compared.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -19,6 +21,8 @@ const GRID: usize = 10;
 const GRID_PIXELS: usize = 660;
 /// Pixels a side of a scatter plot.
 const SCATTER: usize = 320;
+/// White lines between a scatter plot and a heat map.
+const GAP: usize = 6;
 /// Points of a scatter plot.
 const POINTS: usize = 5000;
 
@@ -51,6 +55,37 @@ pub fn bounds(samples: &Samples) -> Option<Bounds> {
         Some((low - margin, high + margin))
     };
     Some(Bounds { x: range(0)?, y: range(1)? })
+}
+
+/// [`picture`] of two-dimensional samples in a scene: the scatter plot with the contours of the real law and, where models know their density, its heat map
+/// below. Of other samples, [`picture`] itself.
+///
+/// # Errors
+/// Those of the model.
+pub fn picture_in(
+    samples: &Samples,
+    model: Option<&dyn Generator>,
+    scene: Option<&Scene>,
+) -> madloop_core::Result<Option<Vec<u8>>> {
+    let (Some(scene), false) = (scene, samples.is_empty()) else { return Ok(picture(samples, None)) };
+    if samples.shape() != Shape::vector(2) {
+        return Ok(picture(samples, None));
+    }
+    let mut canvas = scatter_canvas(samples, scene.window);
+    scene.draw_contours(&mut canvas, SCATTER);
+    let mut high = SCATTER;
+    if scene.density
+        && let Some(mut map) = scene.heat_map(model, SCATTER)?
+    {
+        frame(&mut canvas);
+        frame(&mut map);
+        canvas.extend(std::iter::repeat_n(255, SCATTER * GAP * 3));
+        canvas.extend(map);
+        high += GAP + SCATTER;
+    } else {
+        frame(&mut canvas);
+    }
+    Ok(png(&canvas, SCATTER, high, ExtendedColorType::Rgb8))
 }
 
 fn grid(samples: &Samples, channels: usize, height: usize, width: usize) -> Option<Vec<u8>> {
@@ -91,6 +126,23 @@ fn rows_of(samples: &Samples, side: usize) -> Vec<Vec<usize>> {
 }
 
 fn scatter(samples: &Samples, window: Bounds) -> Option<Vec<u8>> {
+    let mut canvas = scatter_canvas(samples, window);
+    frame(&mut canvas);
+    png(&canvas, SCATTER, SCATTER, ExtendedColorType::Rgb8)
+}
+
+/// A thin frame around an RGB canvas of a scatter plot's size.
+fn frame(canvas: &mut [u8]) {
+    for (at, pixel) in canvas.chunks_exact_mut(3).enumerate() {
+        let (x, y) = (at % SCATTER, at / SCATTER);
+        if x == 0 || y == 0 || x == SCATTER - 1 || y == SCATTER - 1 {
+            pixel.fill(208);
+        }
+    }
+}
+
+/// The points of a scatter plot, RGB.
+fn scatter_canvas(samples: &Samples, window: Bounds) -> Vec<u8> {
     const INK: [f32; 3] = [0.0, 88.0, 150.0];
     const PAPER: [f32; 3] = [255.0, 255.0, 255.0];
     let count = samples.len().min(POINTS);
@@ -106,16 +158,8 @@ fn scatter(samples: &Samples, window: Bounds) -> Option<Vec<u8>> {
             dot(&mut left, x, y, strength);
         }
     }
-    let mut canvas = Vec::with_capacity(SCATTER * SCATTER * 3);
-    for (at, left) in left.iter().enumerate() {
-        let (x, y) = (at % SCATTER, at / SCATTER);
-        let frame = x == 0 || y == 0 || x == SCATTER - 1 || y == SCATTER - 1;
-        for channel in 0..3 {
-            let value = if frame { 208.0 } else { PAPER[channel] * left + INK[channel] * (1.0 - left) };
-            canvas.push(value.round() as u8);
-        }
-    }
-    png(&canvas, SCATTER, SCATTER, ExtendedColorType::Rgb8)
+    let shade = |left: f32, channel: usize| PAPER[channel] * left + INK[channel] * (1.0 - left);
+    left.into_iter().flat_map(|left| [0, 1, 2].map(|channel| shade(left, channel).round() as u8)).collect()
 }
 
 /// Lets a disc of 1.4 pixels' radius take its share of the paper that is left.

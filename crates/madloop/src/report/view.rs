@@ -91,6 +91,8 @@ pub struct RunView {
     pub provenance: serde_json::Value,
     /// Pictures of samples.
     pub pictures: Vec<Picture>,
+    /// What the pictures show beside the samples; may be empty.
+    pub picture_note: String,
     /// Loss curves of cells and generations.
     pub losses: Vec<LossCurve>,
     /// Maps of generations beside real samples.

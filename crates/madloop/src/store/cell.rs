@@ -14,7 +14,7 @@ use super::generation::{self, DAMAGED, MODEL, generation_folder, generations, is
 use super::lock::Lock;
 use super::samples;
 use crate::config::KeepConfig;
-use crate::report::Bounds;
+use crate::report::Scene;
 use crate::{Error, Result};
 
 const SCRATCH: &str = "scratch";
@@ -34,8 +34,8 @@ pub struct CellStore<'a> {
     commit_seconds: f64,
     on_commit: Committed<'a>,
     observer: &'a dyn Observer,
-    /// The window in which two-dimensional samples are shown.
-    window: Option<Bounds>,
+    /// How two-dimensional samples are shown.
+    scene: Option<Scene>,
     lock: Lock,
     plan: Option<Loop>,
     /// Finished generations that are not yet on disk.
@@ -59,7 +59,7 @@ impl<'a> CellStore<'a> {
         folder: PathBuf,
         keep: KeepConfig,
         commit_seconds: f64,
-        window: Option<Bounds>,
+        scene: Option<Scene>,
         on_commit: Committed<'a>,
         cancel: &Cancel,
         observer: &'a dyn Observer,
@@ -67,14 +67,14 @@ impl<'a> CellStore<'a> {
         files::make_folder(&folder)?;
         folder.parent().map_or(Ok(()), files::sync_folder)?;
         let lock = Lock::wait(&folder, cancel, observer)?;
-        Self::with_lock(folder, keep, commit_seconds, window, on_commit, observer, lock)
+        Self::with_lock(folder, keep, commit_seconds, scene, on_commit, observer, lock)
     }
 
     pub(super) fn with_lock(
         folder: PathBuf,
         keep: KeepConfig,
         commit_seconds: f64,
-        window: Option<Bounds>,
+        scene: Option<Scene>,
         on_commit: Committed<'a>,
         observer: &'a dyn Observer,
         lock: Lock,
@@ -85,7 +85,7 @@ impl<'a> CellStore<'a> {
             commit_seconds,
             on_commit,
             observer,
-            window,
+            scene,
             lock,
             plan: None,
             pending: Vec::new(),
@@ -187,7 +187,7 @@ impl<'a> CellStore<'a> {
 
     fn write_generation(&self, folder: &Path, entry: &Entry, kept: bool) -> Result<()> {
         files::make_folder(folder)?;
-        generation::write(folder, entry, self.window)?;
+        generation::write(folder, entry, self.scene.as_ref())?;
         if kept {
             if let Some(model) = &entry.model {
                 model.save(&mut FolderBlobs::new(folder.join(MODEL)))?;
@@ -311,9 +311,12 @@ impl Journal for CellStore<'_> {
             if needed || ended || self.keep.keeps(t) {
                 continue;
             }
-            waiting.model = None;
-            // A picture is still to be made of what was scored.
-            if waiting.record.n_eval == 0 {
+            // A picture is still to be made of what was scored, and of its model's density.
+            let scored = waiting.record.n_eval > 0;
+            if !(scored && self.scene.is_some_and(|scene| scene.density)) {
+                waiting.model = None;
+            }
+            if !scored {
                 self.pending_bytes -= waiting.draw.take().map_or(0, |draw| draw.bytes());
             }
         }

@@ -9,7 +9,7 @@ use madloop_core::{Entry, Map, Record, Timing};
 
 use super::files::{self, CHECK_OUTPUT};
 use super::samples;
-use crate::report::{Bounds, picture};
+use crate::report::{Scene, picture_in};
 use crate::{Error, Result};
 
 const RECORD: &str = "record.json";
@@ -21,8 +21,8 @@ pub(super) const MODEL: &str = "model";
 /// Points of a loss curve that are kept, evenly chosen means.
 const LOSS_POINTS: usize = 200;
 
-/// Writes all but model and samples; two-dimensional samples are shown in `window`.
-pub(super) fn write(folder: &Path, entry: &Entry, window: Option<Bounds>) -> Result<()> {
+/// Writes all but model and samples; two-dimensional samples are shown in `scene`.
+pub(super) fn write(folder: &Path, entry: &Entry, scene: Option<&Scene>) -> Result<()> {
     let put = |name: &str, value: serde_json::Result<String>| {
         let text = value.map_err(madloop_core::Error::other)? + "\n";
         files::write(&folder.join(name), text.as_bytes())
@@ -36,10 +36,12 @@ pub(super) fn write(folder: &Path, entry: &Entry, window: Option<Bounds>) -> Res
         put(MAP, serde_json::to_string(map))?;
     }
     let scored = entry.record.n_eval > 0;
-    match entry.draw.as_ref().filter(|_| scored).and_then(|draw| picture(draw, window)) {
-        Some(png) => files::write(&folder.join(PICTURE), &png),
-        None => Ok(()),
+    if let Some(draw) = entry.draw.as_ref().filter(|_| scored)
+        && let Some(png) = picture_in(draw, entry.model.as_deref(), scene)?
+    {
+        files::write(&folder.join(PICTURE), &png)?;
     }
+    Ok(())
 }
 
 /// `gen-0001` and so on.

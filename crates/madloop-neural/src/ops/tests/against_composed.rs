@@ -9,18 +9,18 @@ use super::*;
 /// Of the largest value. Winograd's transforms and sums of some thousand terms in f32 cost digits.
 const TOLERANCE: f64 = 1e-4;
 
-fn config() -> ProptestConfig {
+pub(super) fn config() -> ProptestConfig {
     ProptestConfig { cases: 40, rng_seed: RngSeed::Fixed(1), failure_persistence: None, ..Default::default() }
 }
 
 /// Inputs of an operation: their shapes, and whether each one's gradient is wanted.
-struct Inputs {
+pub(super) struct Inputs {
     sizes: Vec<Vec<usize>>,
     wanted: u32,
 }
 
 impl Inputs {
-    fn new<const N: usize>(sizes: [&[usize]; N], wanted: u32) -> Self {
+    pub(super) fn new<const N: usize>(sizes: [&[usize]; N], wanted: u32) -> Self {
         Self { sizes: sizes.map(<[usize]>::to_vec).to_vec(), wanted }
     }
 
@@ -49,7 +49,7 @@ impl Inputs {
     }
 
     #[track_caller]
-    fn check<const D: usize>(
+    pub(super) fn check<const D: usize>(
         &self,
         ours: impl Fn(&[Tensor<1>]) -> Tensor<D>,
         theirs: impl Fn(&[Tensor<1>]) -> Tensor<D>,
@@ -66,7 +66,7 @@ impl Inputs {
     }
 }
 
-fn at<const D: usize>(leaves: &[Tensor<1>], which: usize, shape: [usize; D]) -> Tensor<D> {
+pub(super) fn at<const D: usize>(leaves: &[Tensor<1>], which: usize, shape: [usize; D]) -> Tensor<D> {
     leaves[which].clone().reshape(shape)
 }
 
@@ -156,6 +156,13 @@ proptest! {
         let x = [rows, columns];
         let spread = |l: &[Tensor<1>]| (at(l, 0, x) * 20.0).transpose();
         Inputs::new([&x], wanted).check(|l| silu(spread(l)), |l| composed::silu(spread(l)));
+        Inputs::new([&x], wanted).check(|l| leaky(spread(l), 0.2), |l| composed::leaky(spread(l), 0.2));
+        Inputs::new([&x], wanted).check(|l| tanh(spread(l) * 0.2), |l| (spread(l) * 0.2).tanh());
+        let constant = || tensor(x, |i| (i as f64 * 0.9).sin()).transpose();
+        Inputs::new([&x], wanted).check(
+            |l| leaky_along(constant(), spread(l), 0.2),
+            |l| composed::leaky_along(constant(), spread(l), 0.2),
+        );
     }
 }
 
@@ -163,11 +170,16 @@ proptest! {
 fn updates_and_norms() {
     let numbers = |phase: f64| tensor([50_000], move |i| (i as f64 * 0.37 + phase).sin());
     let by = Adam { rate: 0.01, betas: [0.9, 0.999], epsilon: 1e-8, decay: 0.1, scale: 0.5, average: 0.97 };
-    let state = || [numbers(0.0), numbers(1.0), numbers(2.0).powi_scalar(2) + 0.01, numbers(3.0)];
-    for step in [1, 7] {
-        let ours = adam(&by, step, state(), numbers(4.0)).expect("of f32");
-        let theirs = composed::adam(&by, step, state(), numbers(4.0));
-        for (ours, theirs) in ours.into_iter().zip(theirs) {
+    let state = |averaged: bool| AdamState {
+        state: [numbers(0.0), numbers(1.0), numbers(2.0).powi_scalar(2) + 0.01],
+        average: averaged.then(|| numbers(3.0)),
+    };
+    for (step, averaged) in [(1, true), (7, true), (7, false)] {
+        let ours = adam(&by, step, state(averaged), numbers(4.0)).expect("of f32");
+        let theirs = composed::adam(&by, step, state(averaged), numbers(4.0));
+        assert_eq!(ours.average.is_some(), averaged);
+        let all = |of: AdamState| of.state.into_iter().chain(of.average);
+        for (ours, theirs) in all(ours).zip(all(theirs)) {
             let both = host(ours).into_iter().zip(host(theirs));
             assert!(both.into_iter().all(|(a, b)| (a - b).abs() <= 1e-5 * b.abs().max(1.0)));
         }

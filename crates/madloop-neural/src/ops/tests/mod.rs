@@ -1,6 +1,7 @@
 //! Operations against their definitions.
 
 mod against_composed;
+mod flow;
 
 use burn::tensor::{Device, TensorData};
 

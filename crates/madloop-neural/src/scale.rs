@@ -1,8 +1,14 @@
-//! From sample values to what a network sees, and back.
+//! From sample values to what a network sees, and back; the same for all families.
 
 use madloop_core::{Mix, Samples, Shape};
 
 use crate::Result;
+use crate::file::TensorFile;
+
+const SHAPE: &str = "shape";
+const OFFSET: &str = "scale.offset";
+const UNIT: &str = "scale.unit";
+const BYTES: &str = "scale.bytes";
 
 /// The network sees (value - offset) / unit. Pixels go from \[0, 1\] to \[-1, 1\]; each dimension of vectors gets mean 0 and
 /// variance 1 over the training set.
@@ -52,5 +58,36 @@ impl Scale {
             // `as` saturates; values that are not numbers become 0 (the generator has refused them before).
             true => Samples::from_u8(shape, values.iter().map(|value| (value * 255.0).round() as u8).collect())?,
         })
+    }
+
+    /// Puts the shape of samples and the scale into a model's file.
+    pub(crate) fn put(&self, shape: Shape, file: &mut TensorFile) {
+        let shape = match shape {
+            Shape::Vector { dim } => vec![dim as u64],
+            Shape::Image { channels, height, width } => vec![channels as u64, height as u64, width as u64],
+        };
+        file.put_u64(SHAPE, &shape);
+        file.put_f32(OFFSET, &self.offset);
+        file.put_f32(UNIT, &self.unit);
+        file.put_u64(BYTES, &[u64::from(self.bytes)]);
+    }
+
+    /// Takes out what [`Scale::put`] put in.
+    ///
+    /// # Errors
+    /// A tensor that is missing, or numbers that are no shape or do not belong to it.
+    pub(crate) fn take(file: &mut TensorFile) -> Result<(Shape, Self)> {
+        let shape = file.take_u64(SHAPE)?.into_iter().map(|v| v as usize).collect::<Vec<_>>();
+        let shape = match shape[..] {
+            [dim] if dim > 0 => Shape::Vector { dim },
+            [channels, height, width] if channels * height * width > 0 => Shape::Image { channels, height, width },
+            _ => return Err(file.bad(format!("{shape:?} is no shape of a sample"))),
+        };
+        let (offset, unit) = (file.take_f32(OFFSET)?, file.take_f32(UNIT)?);
+        let bytes = file.take_u64(BYTES)? == [1];
+        if ![1, shape.len()].contains(&offset.len()) || offset.len() != unit.len() {
+            return Err(file.bad(format!("its scale has {} offsets and {} units", offset.len(), unit.len())));
+        }
+        Ok((shape, Self { offset, unit, bytes }))
     }
 }

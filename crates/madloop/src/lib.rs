@@ -10,6 +10,7 @@ mod feature_map;
 pub mod features;
 mod likelihood;
 mod limits;
+mod mapping;
 pub mod plan;
 mod present;
 mod provenance;

@@ -4,15 +4,16 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use madloop_core::{
-    Evaluator, FeatureMap, Features, Generator, Interval, Judged, Map, Mix, OnExhausted, Points, Real, RealPool,
-    Samples, SamplingBias, Scores, Seeds, Stream,
+    Evaluator, FeatureMap, Features, Generator, Interval, Judged, Map, Mix, OnExhausted, Real, RealPool, Samples,
+    SamplingBias, Scores, Seeds, Stream,
 };
-use madloop_metrics::{Metric, Of, RealMap, Reference, Settings};
+use madloop_metrics::{Metric, Of, Reference, Settings};
 
-use crate::config::{Experiment, FeatureName, MapConfig, ModelConfig, ReferenceSplit, did_you_mean};
+use crate::config::{Experiment, FeatureName, ModelConfig, ReferenceSplit, did_you_mean};
 use crate::data::{DataConfig, DataSet, DataSource, GRID25_SIGMA, Known, grid25_centres};
 use crate::feature_map::{Mapping, feature_map, fitting};
 use crate::likelihood::{HeldOutLikelihood, score_tail};
+use crate::mapping::MapMaker;
 use crate::report::Scene;
 use crate::{Error, Result};
 
@@ -89,15 +90,6 @@ pub struct SetEvaluator {
     /// Real samples that a classifier trained on generated ones is tested with, if that is asked for.
     downstream: Option<Samples>,
     map: Option<MapMaker>,
-}
-
-/// The real side of the maps of generations.
-struct MapMaker {
-    config: MapConfig,
-    real: RealMap,
-    rows: u64,
-    /// Classes of the real samples.
-    labels: Option<Vec<u32>>,
 }
 
 enum HeldOut {
@@ -295,36 +287,10 @@ impl Evaluator for SetEvaluator {
     }
 
     fn map(&self, t: u32, judged: Judged<'_>) -> madloop_core::Result<Option<Map>> {
-        match self.map.as_ref().filter(|map| map.config.is_due(t)) {
+        match self.map.as_ref().filter(|map| map.is_due(t)) {
             Some(map) => map.beside(judged.samples, &self.features),
             None => Ok(None),
         }
-    }
-}
-
-impl MapMaker {
-    /// Maps the real samples: the first of `reference`, whose every stretch follows the class proportions.
-    fn new(config: &MapConfig, reference: &Samples, scored: u64, features: &dyn FeatureMap) -> Result<Self> {
-        let rows = config.rows(scored)?;
-        let real = reference.slice(0..rows as usize);
-        let labels = real.labels().map(<[u32]>::to_vec);
-        let real = RealMap::new(features.features(&real)?, config.tsne())
-            .map_err(|error| Error::config("[map]", error.to_string()))?;
-        Ok(Self { config: config.clone(), real, rows, labels })
-    }
-
-    /// The map beside the first of `samples`; none of samples that cannot be mapped (their record says what they are).
-    fn beside(&self, samples: &Samples, features: &dyn FeatureMap) -> madloop_core::Result<Option<Map>> {
-        let shown = samples.slice(0..samples.len().min(self.rows as usize));
-        let (real, generated) = match self.real.beside(&features.features(&shown)?) {
-            Ok(places) => places,
-            Err(error) if error.is_undefined() => return Ok(None),
-            Err(error) => return Err(madloop_core::Error::other(error)),
-        };
-        Ok(Some(Map {
-            real: Points::new(&real, self.labels.as_deref()),
-            generated: Points::new(&generated, shown.labels()),
-        }))
     }
 }
 

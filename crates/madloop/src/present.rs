@@ -6,6 +6,7 @@ use madloop_core::Record;
 
 use crate::report::{
     Direction, LossCurve, MetricInfo, Picture, RunView, are_limits, html, write_charts, write_figures,
+    write_panels,
 };
 use crate::store::{RunDir, write_atomically};
 use crate::{Error, Result};
@@ -50,6 +51,12 @@ pub fn view(run: &RunDir) -> Result<RunView> {
             Error::bad_file(run.path().join("experiment.toml"), error.to_string(), "correct its [[chart]] tables")
         })?,
     };
+    let report = match experiment.get("report") {
+        None => crate::config::ReportConfig::default(),
+        Some(report) => report.clone().try_into().map_err(|error: toml::de::Error| {
+            Error::bad_file(run.path().join("experiment.toml"), error.to_string(), "correct its [report] table")
+        })?,
+    };
     let text = |key: &str| experiment.get(key).and_then(toml::Value::as_str).unwrap_or_default().to_owned();
     let (mut records, mut pictures): (Vec<Record>, Vec<Picture>) = (Vec::new(), Vec::new());
     let mut losses = Vec::new();
@@ -71,6 +78,7 @@ pub fn view(run: &RunDir) -> Result<RunView> {
         pictures,
         losses,
         charts,
+        report,
         metrics: in_order_of(&experiment),
     })
 }
@@ -88,6 +96,7 @@ pub fn report_run(run: &RunDir, view: &RunView) -> Result<(PathBuf, Vec<PathBuf>
     let mut figures = write_charts(&view.records, &view.charts, &view.metrics, &folder)?;
     // A limit is one number a cell: there is nothing to draw over generations.
     if !are_limits(&view.records) {
+        figures.extend(write_panels(view, &folder)?);
         figures.extend(write_figures(&view.records, &view.metrics, &folder)?);
     }
     Ok((page, figures))

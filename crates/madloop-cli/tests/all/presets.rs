@@ -106,6 +106,11 @@ fn fig16() {
 }
 
 #[test]
+fn fig13() {
+    smoke("fig13");
+}
+
+#[test]
 fn quickstart() {
     smoke("quickstart");
 }

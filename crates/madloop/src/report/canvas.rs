@@ -55,7 +55,8 @@ pub(super) fn svg(drawing: &impl Drawing) -> std::result::Result<String, String>
     Ok(text)
 }
 
-fn png(drawing: &impl Drawing) -> std::result::Result<Vec<u8>, String> {
+/// The drawing as PNG.
+pub(super) fn png(drawing: &impl Drawing) -> std::result::Result<Vec<u8>, String> {
     let size = drawing.size();
     let (width, height) = (size.0 * OVERSAMPLE, size.1 * OVERSAMPLE);
     let mut pixels = vec![255u8; (width * height * 3) as usize];

@@ -8,7 +8,7 @@ use super::plot::{COLOURS, dashes, plot};
 use super::series::{Setting, settings, settings_of};
 use super::text::{count, escape, sentence_case};
 use super::view::described;
-use super::{Direction, MetricInfo, RunView, chart, gallery, limits, meaning, sweep, tables};
+use super::{Direction, MetricInfo, RunView, chart, gallery, limits, meaning, panels, sweep, tables};
 
 const CSS: &str = include_str!("../../assets/report.css");
 const JS: &str = include_str!("../../assets/report.js");
@@ -101,7 +101,8 @@ fn section(run: &RunView, index: usize, alone: bool, budget: usize) -> String {
         out.push_str(&part("Over the generations", &charts(&settings, &metrics, &id, budget)));
         out.push_str(&over_the_sweep);
         out.push_str(&part("Training", &sweep::losses(&settings, &run.losses)));
-        out.push_str(&part("Samples", &gallery::gallery(&settings, &run.pictures)));
+        let samples = panels::figure(run) + &gallery::gallery(&settings, &run.pictures);
+        out.push_str(&part("Samples", &samples));
         out.push_str(&part("First and last values", &tables::numbers(&settings, &metrics)));
     }
     out.push_str(&part("Outcomes", &tables::outcomes(&settings, &metrics)));

@@ -82,6 +82,8 @@ pub struct RunView {
     pub pictures: Vec<Picture>,
     /// Loss curves of cells and generations.
     pub losses: Vec<LossCurve>,
+    /// What is shown beside the charts.
+    pub report: crate::config::ReportConfig,
     /// Charts over the sweep.
     pub charts: Vec<crate::config::ChartConfig>,
     /// The metrics in the order of display; one that only the records know comes after them.

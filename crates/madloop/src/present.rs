@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use madloop_core::Record;
 
 use crate::report::{
-    Direction, LossCurve, MetricInfo, Picture, RunView, are_limits, html, write_charts, write_figures,
-    write_panels,
+    Direction, LossCurve, MetricInfo, Picture, RunView, are_limits, html, write_charts, write_figures, write_panels,
 };
 use crate::store::{RunDir, write_atomically};
 use crate::{Error, Result};

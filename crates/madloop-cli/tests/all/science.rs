@@ -95,11 +95,11 @@ metrics = ["modes_kept", "high_quality_share"]
 #[test]
 fn a_wgan_loses_quality_and_diversity() {
     let folder = tempfile::tempdir().unwrap();
-    let records = run(folder.path(), &["fig13", "--scale", "smoke", "--set", "sweep.seeds=4"]);
+    let records = run(folder.path(), &["fig13", "--scale", "smoke", "--set", "sweep.seeds=3"]);
     for (metric, sign) in [("frechet_distance", 1.0), ("precision", -1.0), ("recall", -1.0)] {
         let slopes: Vec<f64> = curves(&records, metric).values().map(|points| sign * slope(points)).collect();
         let (mean, error) = mean_and_error(&slopes);
-        assert_eq!(slopes.len(), 4);
+        assert_eq!(slopes.len(), 3);
         assert!(mean > 3.0 * error, "{metric}: {slopes:?}");
     }
 }

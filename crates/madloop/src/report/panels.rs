@@ -11,6 +11,7 @@ use plotters::style::text_anchor::{HPos, Pos, VPos};
 
 use super::canvas::{self, Area, Drawing, INK, Pen, SOFT, explain, fitted, font, pixel};
 use super::gallery::rows;
+use super::picture::png_size;
 use super::text::escape;
 use super::{Picture, RunView, settings};
 use crate::store::write_atomically;
@@ -20,8 +21,9 @@ use crate::{Error, Result};
 const SIDE: u32 = 320;
 const GAP: u32 = 24;
 const MARGIN: u32 = 28;
-/// Room above a row for its label and the generations.
-const HEAD: u32 = 64;
+/// Room above a row for the generations' names, and for its label.
+const NAMES: u32 = 32;
+const LABEL: u32 = 34;
 
 /// A setting's panels.
 struct Row<'a> {
@@ -65,8 +67,9 @@ pub(crate) fn figure(run: &RunView) -> String {
         out.push_str(r#"<div class="row">"#);
         for (name, picture) in row.panels {
             let data = STANDARD.encode(&picture.png);
+            let class = if png_size(&picture.png).is_some_and(|(width, _)| width < SIDE) { "sharp" } else { "smooth" };
             out.push_str(&format!(
-                r#"<div><p>{name}</p><img alt="samples, {name}" src="data:image/png;base64,{data}"></div>"#
+                r#"<div><p>{name}</p><img class="{class}" alt="samples, {name}" src="data:image/png;base64,{data}"></div>"#
             ));
         }
         out.push_str("</div>");
@@ -87,10 +90,20 @@ pub(crate) fn write(run: &RunView, dir: &Path) -> Result<Vec<PathBuf>> {
 }
 
 impl Panels<'_> {
+    /// Room above a row's pictures.
+    fn head(&self) -> u32 {
+        NAMES + if self.labelled { LABEL } else { 0 }
+    }
+
+    /// Upper edge of a row.
+    fn top(&self, down: usize) -> u32 {
+        MARGIN + down as u32 * (self.head() + SIDE + GAP)
+    }
+
     /// Left and upper edge of each panel, with its picture.
     fn places(&self) -> impl Iterator<Item = (u32, u32, &Picture)> {
         self.rows.iter().enumerate().flat_map(|(down, row)| {
-            let top = MARGIN + down as u32 * (HEAD + SIDE + GAP) + HEAD;
+            let top = self.top(down) + self.head();
             let left = |across: usize| MARGIN + across as u32 * (SIDE + GAP);
             row.panels.iter().enumerate().map(move |(across, (_, picture))| (left(across), top, *picture))
         })
@@ -113,7 +126,8 @@ impl Panels<'_> {
         for (left, top, picture) in self.places() {
             let panel = image::load_from_memory(&picture.png).map_err(explain)?;
             // Small images keep their pixels, large ones are smoothed.
-            let filter = if panel.width() < SIDE { imageops::FilterType::Nearest } else { imageops::FilterType::Triangle };
+            let filter =
+                if panel.width() < SIDE { imageops::FilterType::Nearest } else { imageops::FilterType::Triangle };
             let panel = panel.resize(SIDE, SIDE, filter).to_rgb8();
             let (right, down) = ((SIDE - panel.width()) / 2, (SIDE - panel.height()) / 2);
             imageops::overlay(&mut whole, &panel, i64::from(left + right), i64::from(top + down));
@@ -128,7 +142,7 @@ impl Panels<'_> {
 impl Drawing for Panels<'_> {
     fn size(&self) -> (u32, u32) {
         let across = self.rows.iter().map(|row| row.panels.len()).max().unwrap_or(1) as u32;
-        (2 * MARGIN + across * (SIDE + GAP) - GAP, 2 * MARGIN + self.rows.len() as u32 * (HEAD + SIDE + GAP) - GAP)
+        (2 * MARGIN + across * (SIDE + GAP) - GAP, self.top(self.rows.len()) - GAP + MARGIN)
     }
 
     fn draw<B: DrawingBackend>(&self, area: &Area<'_, B>, pen: Pen) -> std::result::Result<(), String> {
@@ -136,7 +150,7 @@ impl Drawing for Panels<'_> {
         let place = Pos::new(HPos::Left, VPos::Center);
         let (strong, soft) = (font(22.0, s, &INK).pos(place), font(19.0, s, &SOFT).pos(place));
         for (down, row) in self.rows.iter().enumerate() {
-            let top = f64::from(MARGIN + down as u32 * (HEAD + SIDE + GAP));
+            let top = f64::from(self.top(down));
             if self.labelled {
                 let wide = f64::from(self.size().0 - 2 * MARGIN) * s;
                 let label = fitted(&row.label, area, &strong, wide)?;
@@ -145,7 +159,7 @@ impl Drawing for Panels<'_> {
             }
             for (across, (name, _)) in row.panels.iter().enumerate() {
                 let left = f64::from(MARGIN + across as u32 * (SIDE + GAP));
-                let at = pixel(left * s, (top + f64::from(HEAD) - 16.0) * s + pen.nudge(19.0));
+                let at = pixel(left * s, (top + f64::from(self.head()) - 16.0) * s + pen.nudge(19.0));
                 area.draw_text(name, &soft, at).map_err(explain)?;
             }
         }
@@ -181,7 +195,7 @@ mod tests {
         let image = image::open(&files[1]).expect("a PNG");
         assert_eq!(image.width(), 2 * MARGIN + 3 * SIDE + 2 * GAP);
         // Its middle is in a panel: grey of 9.
-        assert_eq!(image.to_rgb8().get_pixel(MARGIN + SIDE / 2 + 7, MARGIN + HEAD + SIDE / 2 + 7).0[0], 9);
+        assert_eq!(image.to_rgb8().get_pixel(MARGIN + SIDE / 2 + 7, MARGIN + NAMES + SIDE / 2 + 7).0[0], 9);
         for none in [run(&[]), run(&[2000])] {
             assert!(figure(&none).is_empty());
             assert!(write(&none, folder.path()).expect("nothing to draw").is_empty());

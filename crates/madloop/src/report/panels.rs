@@ -194,8 +194,8 @@ mod tests {
         let files = write(&run(&[1, 3]), folder.path()).expect("drawn");
         let image = image::open(&files[1]).expect("a PNG");
         assert_eq!(image.width(), 2 * MARGIN + 3 * SIDE + 2 * GAP);
-        // Its middle is in a panel: grey of 9.
-        assert_eq!(image.to_rgb8().get_pixel(MARGIN + SIDE / 2 + 7, MARGIN + NAMES + SIDE / 2 + 7).0[0], 9);
+        // The picture is 19 x 4 pixels, so that its first sample's third column is 2.5 / 19 of a panel from its edge.
+        assert_eq!(image.to_rgb8().get_pixel(MARGIN + SIDE * 5 / 38, MARGIN + NAMES + SIDE / 2).0[0], 9);
         for none in [run(&[]), run(&[2000])] {
             assert!(figure(&none).is_empty());
             assert!(write(&none, folder.path()).expect("nothing to draw").is_empty());

@@ -327,7 +327,8 @@ impl Journal for CellStore<'_> {
             if needed || ended || self.keep.keeps(t) {
                 continue;
             }
-            waiting.model = None;
+            // Its losses are still to be written.
+            waiting.model.take_if(|model| model.losses().is_empty());
             // A picture is still to be made of what was scored.
             if waiting.record.n_eval == 0 {
                 self.pending_bytes -= waiting.draw.take().map_or(0, |draw| draw.bytes());

@@ -3,7 +3,8 @@
 mod common;
 use common::{close, everywhere, numbers, wide};
 use madloop_neural::kernels::adam::{Adam, sum_of_squares};
-use madloop_neural::kernels::exp::{add, exp_of, sigmoid_of, silu_gradient, silu_of};
+use madloop_neural::kernels::exp::{add, exp_of, sigmoid_of, silu_gradient, silu_of, tanh_gradient, tanh_of};
+use madloop_neural::kernels::leaky::{gate, leaky};
 use madloop_neural::kernels::matmul::{Matrix, linear, linear_input_gradient, linear_weight_gradient, products};
 use madloop_neural::kernels::resample::{double, double_gradient};
 use madloop_neural::kernels::{Level, with_level};
@@ -60,6 +61,37 @@ fn exponentials() {
 }
 
 #[test]
+fn tanh_and_its_gradient() {
+    let x: Vec<f32> = (0..100_001).map(|i| (i as f32 - 50_000.0) * 4e-4).collect();
+    let exact: Vec<f64> = x.iter().map(|&x| f64::from(x).tanh()).collect();
+    let dy = numbers(x.len(), 2);
+    for (level, y) in apply(tanh_of, &x) {
+        close(&y, &exact, 4e-7, &format!("tanh at {level:?}"));
+        assert!(y.iter().all(|y| y.abs() <= 1.0), "{level:?}");
+        let want: Vec<f64> = y.iter().zip(&dy).map(|(&y, &dy)| f64::from(dy) * (1.0 - f64::from(y).powi(2))).collect();
+        for (_, dx) in apply(|y, dx| tanh_gradient(y, &dy, dx), &y) {
+            close(&dx, &want, 3e-7, &format!("tanh's gradient at {level:?}"));
+        }
+    }
+}
+
+#[test]
+fn a_leaky_rectifier_and_its_gate() {
+    let (x, t) = (numbers(40_003, 3), numbers(40_003, 4));
+    for (level, y) in apply(|x, y| leaky(0.2, x, y), &x) {
+        let exact = |(x, y): (&f32, &f32)| *y == if *x > 0.0 { *x } else { 0.2 * *x };
+        assert!(x.iter().zip(&y).all(exact), "{level:?}");
+        for (_, out) in apply(|y, out| gate(0.2, y, &t, out), &y) {
+            let exact = |((x, t), out): ((&f32, &f32), &f32)| *out == if *x > 0.0 { *t } else { 0.2 * *t };
+            assert!(x.iter().zip(&t).zip(&out).all(exact), "{level:?}");
+        }
+    }
+    let mut edge = [1.0; 3];
+    leaky(0.0, &[0.0, -0.0, f32::NAN], &mut edge);
+    assert!(edge[0] == 0.0 && edge[1] == 0.0 && edge[2].is_nan(), "{edge:?}");
+}
+
+#[test]
 fn ends_of_the_range() {
     for (level, y) in apply(exp_of, &[-1e30, -100.0, 100.0, 1e30, f32::NEG_INFINITY, f32::INFINITY, 0.0, -0.0]) {
         assert!(y[0] > 0.0 && y[0] < 2e-38 && y[1] == y[0] && y[4] == y[0], "{level:?}: {y:?}");
@@ -75,7 +107,7 @@ fn ends_of_the_range() {
 fn nan_stays() {
     let nan = [f32::NAN; 21];
     for level in Level::available() {
-        for f in [exp_of, sigmoid_of, silu_of] {
+        for f in [exp_of, sigmoid_of, silu_of, tanh_of] {
             let mut y = [0.0; 21];
             with_level(level, || f(&nan, &mut y));
             assert!(y.iter().all(|y| y.is_nan()), "{level:?}");

@@ -8,7 +8,7 @@ use crate::config::ModelConfig;
 use crate::data::{DataConfig, DataSource};
 use crate::report::{
     Direction, LossCurve, MapView, MetricInfo, Picture, RunView, are_limits, html, write_charts, write_figures,
-    write_maps,
+    write_maps, write_panels,
 };
 use crate::store::{RunDir, write_atomically};
 use crate::{Error, Result};
@@ -53,6 +53,12 @@ pub fn view(run: &RunDir) -> Result<RunView> {
             Error::bad_file(run.path().join("experiment.toml"), error.to_string(), "correct its [[chart]] tables")
         })?,
     };
+    let report = match experiment.get("report") {
+        None => crate::config::ReportConfig::default(),
+        Some(report) => report.clone().try_into().map_err(|error: toml::de::Error| {
+            Error::bad_file(run.path().join("experiment.toml"), error.to_string(), "correct its [report] table")
+        })?,
+    };
     let text = |key: &str| experiment.get(key).and_then(toml::Value::as_str).unwrap_or_default().to_owned();
     let (mut records, mut pictures): (Vec<Record>, Vec<Picture>) = (Vec::new(), Vec::new());
     let (mut losses, mut maps) = (Vec::new(), Vec::new());
@@ -77,6 +83,7 @@ pub fn view(run: &RunDir) -> Result<RunView> {
         losses,
         maps,
         charts,
+        report,
         metrics: in_order_of(&experiment),
     })
 }
@@ -115,6 +122,7 @@ pub fn report_run(run: &RunDir, view: &RunView) -> Result<(PathBuf, Vec<PathBuf>
     figures.extend(write_maps(&view.records, &view.maps, &folder)?);
     // A limit is one number a cell: there is nothing to draw over generations.
     if !are_limits(&view.records) {
+        figures.extend(write_panels(view, &folder)?);
         figures.extend(write_figures(&view.records, &view.metrics, &folder)?);
     }
     Ok((page, figures))

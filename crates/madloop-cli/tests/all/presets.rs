@@ -116,6 +116,11 @@ fn fig5() {
 }
 
 #[test]
+fn fig13() {
+    smoke("fig13");
+}
+
+#[test]
 fn quickstart() {
     smoke("quickstart");
 }

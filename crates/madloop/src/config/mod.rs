@@ -8,6 +8,7 @@ mod map;
 mod names;
 mod presets;
 mod raw;
+mod report;
 mod schema;
 mod theory;
 mod values;
@@ -21,6 +22,7 @@ pub use names::nearest;
 pub use presets::{Preset, presets};
 pub(crate) use raw::flatten;
 pub use raw::{Overrides, Scale, load};
+pub use report::ReportConfig;
 pub use schema::{
     Experiment, HistoryConfig, KeepConfig, KeepWord, LoopConfig, ModelConfig, ReferenceSplit, ScoreConfig, StoreConfig,
     json_schema,

@@ -27,6 +27,7 @@ static PRESETS: &[Preset] = embedded![
     "fig10-mnist",
     "fig11",
     "fig12",
+    "fig13",
     "fig14-gmm",
     "fig16",
     "fig17",

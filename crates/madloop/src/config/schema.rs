@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::chart::ChartConfig;
 use super::features::FeatureName;
 use super::map::MapConfig;
+use super::report::ReportConfig;
 use super::theory::TheoryConfig;
 use crate::data::DataConfig;
 use crate::device::Device;
@@ -57,6 +58,9 @@ pub struct Experiment {
     /// What is kept on disk.
     #[serde(default)]
     pub store: StoreConfig,
+    /// What the page shows beside its charts.
+    #[serde(default, skip_serializing_if = "ReportConfig::is_empty")]
+    pub report: ReportConfig,
     /// Charts over the sweep.
     #[serde(default, skip_serializing_if = "Vec::is_empty", rename = "chart")]
     pub charts: Vec<ChartConfig>,

@@ -55,6 +55,7 @@ pub(super) fn svg(drawing: &impl Drawing) -> std::result::Result<String, String>
     Ok(text)
 }
 
+/// The drawing as PNG.
 pub(super) fn png(drawing: &impl Drawing) -> std::result::Result<Vec<u8>, String> {
     let size = drawing.size();
     let (width, height) = (size.0 * OVERSAMPLE, size.1 * OVERSAMPLE);

@@ -15,10 +15,11 @@ const COLUMNS: usize = 14;
 /// Small pictures are enlarged by a whole factor up to this width, large ones are scaled down to it.
 const WIDTH: u32 = 220;
 
-struct Row<'a> {
-    label: String,
+/// The pictures of a setting.
+pub(super) struct Row<'a> {
+    pub(super) label: String,
     style: Option<usize>,
-    pictures: BTreeMap<u32, &'a Picture>,
+    pub(super) pictures: BTreeMap<u32, &'a Picture>,
 }
 
 /// The pictures, a row a setting; empty when there are none.
@@ -60,7 +61,7 @@ pub(crate) fn gallery(settings: &[Setting<'_>], pictures: &[Picture]) -> String 
 }
 
 /// A row for the first seed that has pictures of each setting, then one for each cell that has no records.
-fn rows<'a>(settings: &[Setting<'_>], pictures: &'a [Picture]) -> Vec<Row<'a>> {
+pub(super) fn rows<'a>(settings: &[Setting<'_>], pictures: &'a [Picture]) -> Vec<Row<'a>> {
     let mut cells: BTreeMap<&str, BTreeMap<u32, &'a Picture>> = BTreeMap::new();
     for picture in pictures.iter().filter(|picture| png_size(&picture.png).is_some()) {
         cells.entry(&picture.cell).or_default().insert(picture.generation, picture);

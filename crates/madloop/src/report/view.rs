@@ -97,6 +97,8 @@ pub struct RunView {
     pub losses: Vec<LossCurve>,
     /// Maps of generations beside real samples.
     pub maps: Vec<MapView>,
+    /// What is shown beside the charts.
+    pub report: crate::config::ReportConfig,
     /// Charts over the sweep.
     pub charts: Vec<crate::config::ChartConfig>,
     /// The metrics in the order of display; one that only the records know comes after them.

@@ -311,10 +311,10 @@ impl Journal for CellStore<'_> {
             if needed || ended || self.keep.keeps(t) {
                 continue;
             }
-            // A picture is still to be made of what was scored, and of its model's density.
+            // A picture is still to be made of what was scored, and of its model's density; its losses are still to be written.
             let scored = waiting.record.n_eval > 0;
             if !(scored && self.scene.is_some_and(|scene| scene.density)) {
-                waiting.model = None;
+                waiting.model.take_if(|model| model.losses().is_empty());
             }
             if !scored {
                 self.pending_bytes -= waiting.draw.take().map_or(0, |draw| draw.bytes());

@@ -1,6 +1,6 @@
 //! A run that grows: more generations, seeds and swept values.
 
-use super::common::{Lab, REPORT, assert_same, digits};
+use super::common::{Lab, REPORT, assert_same, digits, text};
 
 const PLANS: [&str; 4] = ["", "history = 3", "history = \"all\"", "pool = \"accumulate\""];
 
@@ -50,6 +50,43 @@ fn seeds_and_sweeps_may_grow() {
     std::fs::rename(short.out("sweep"), lab.out("sweep")).unwrap();
     lab.run("sweep", &["--set", "sweep.seeds=3"]);
     assert_same(&lab.files("whole"), &lab.files("sweep"), &[], "one lambda, then two");
+}
+
+#[test]
+fn generations_that_begin_at_the_one_before_may_grow() {
+    let toml = r#"
+name = "previous"
+generations = 4
+[data]
+source = "digits8"
+[model]
+family = "wgan-gp"
+network = "mlp"
+width = 16
+depth = 2
+latent = 4
+steps = 6
+init = "previous"
+[loop]
+kind = "fully-synthetic"
+n_initial = 120
+[score]
+n = 100
+metrics = ["recall"]
+[sweep]
+"loop.history" = [1, "all"]
+"#;
+    let lab = Lab::of_toml(toml, &["--jobs", "2", "--threads", "1"]);
+    lab.run("whole", &[]);
+    lab.run("grown", &["--generations", "2"]);
+    lab.run("grown", &[]);
+    let files = lab.files("whole");
+    assert_same(&files, &lab.files("grown"), &[], "init = previous");
+    let records = text(&files["records.jsonl"]);
+    assert!(records.lines().all(|line| line.contains(r#""init":"previous""#)));
+    lab.run("scratch", &["--set", "model.init=\"scratch\""]);
+    let other = text(&lab.files("scratch")["records.jsonl"]);
+    assert!(other.lines().all(|line| !line.contains("\"init\"")));
 }
 
 #[test]

@@ -38,7 +38,9 @@ pub(crate) fn losses(settings: &[Setting<'_>], all: &[LossCurve]) -> String {
     if values.is_empty() || steps.is_empty() {
         return String::new();
     }
-    let what = "the loss that training minimises, means over stretches of steps; one seed a setting".into();
+    let what =
+        "the loss that training minimises (the critic's in a GAN), means over stretches of steps; one seed a setting"
+            .into();
     let metric = MetricInfo { title: "Training loss".into(), what, ..MetricInfo::unknown("loss") };
     let ends = [steps[0].min(1.0), steps[steps.len() - 1]];
     let x = Scale { title: "training step".into(), axis: map_axis(&ends, false), values: steps };

@@ -7,9 +7,14 @@
 use super::Scratch;
 use super::matmul::{Matrix, products};
 
-/// Which of c numbers comes to place j: the odd ones first. Repeated, it brings every number into both halves, and it swaps two.
+/// Which of c numbers comes to place j: of an even c the odd ones first, of an odd c all in turn by half of them. Repeated, it brings every number
+/// into both halves; two numbers are swapped.
 pub fn shuffled(c: usize, j: usize) -> usize {
-    if j < c / 2 { 2 * j + 1 } else { 2 * (j - c / 2) }
+    match (c.is_multiple_of(2), j < c / 2) {
+        (true, true) => 2 * j + 1,
+        (true, false) => 2 * (j - c / 2),
+        (false, _) => (j + c / 2) % c,
+    }
 }
 
 /// L and U as whole matrices.

@@ -3,22 +3,24 @@
 use std::sync::Arc;
 
 use burn::tensor::Tensor;
-use madloop_core::{Seeds, Shape};
+use madloop_core::{MemoryBlobs, Seeds, Shape};
 
-use super::{FlowConfig, normal};
+use super::{FlowConfig, cloud, normal, train};
 use crate::backend::Device;
+use crate::file::{Kind, TensorFile};
 use crate::flow::network::Network;
 use crate::nets::one_hot;
 use crate::params::{Weights, flat, matrix, to_host};
+use crate::scale::Scale;
 
-/// A network whose parameters are all away from their beginning.
-fn network(shape: Shape, config: &FlowConfig, n_classes: usize) -> (Network, Weights) {
+/// A network whose parameters are all away from their beginning, by `spread` times a normal number.
+fn network(shape: Shape, config: &FlowConfig, n_classes: usize, spread: f64) -> (Network, Weights) {
     let device = Device::cpu();
     let (network, layout) = config.network(shape, n_classes).expect("it fits");
     let mut weights = Weights::initial(&Arc::new(layout), Seeds::new(1), device.inner());
     for at in 0..weights.values.len() {
         let spec = &weights.layout().specs()[at];
-        let more = flat(normal(&spec.path, spec.len()), device.inner()) * 0.3;
+        let more = flat(normal(&spec.path, spec.len()), device.inner()) * spread;
         weights.values[at] = weights.values[at].clone() + more;
     }
     (network, weights)
@@ -43,7 +45,7 @@ fn cases() -> Vec<(Shape, FlowConfig)> {
 fn the_inverse_gives_back_what_went_in() {
     for (shape, config) in cases() {
         let (device, rows, dim) = (Device::cpu(), 300, shape.len());
-        let (network, weights) = network(shape, &config, 3);
+        let (network, weights) = network(shape, &config, 3, 0.1);
         let labels: Vec<Option<u32>> = (0..rows as u32).map(|row| [None, Some(row % 3)][row as usize % 2]).collect();
         let classes = one_hot(&labels, 3, device.inner());
         let x = normal("x", rows * dim);
@@ -54,6 +56,26 @@ fn the_inverse_gives_back_what_went_in() {
         let worst = x.iter().zip(&back).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
         assert!(worst < 1e-4, "{shape}: {worst}");
     }
+}
+
+#[test]
+fn the_inverse_of_a_trained_flow_gives_back_its_data() {
+    let (device, mix) = (Device::cpu(), cloud(2000, 2));
+    let config = FlowConfig { steps: Some(300), ..FlowConfig::default() };
+    let mut blobs = MemoryBlobs::default();
+    train(&config, &mix).save(&mut blobs).expect("in memory");
+    let kind = Kind { name: "model.safetensors", remedy: "" };
+    let mut file = TensorFile::load(kind, &blobs).expect("whole").expect("written");
+    let (network, layout) = config.network(mix.shape(), 0).expect("it fits");
+    let weights = file.take_weights("weights/", &Arc::new(layout), device.inner()).expect("of this network");
+    let mut x = mix.parts()[0].samples.to_f32();
+    Scale::of(&mix).to_network(&mut x);
+    let worth = network.trace_worth(device.inner());
+    let (z, _) = network.forward(&weights, &worth, matrix(x.clone(), 2, device.inner()), None);
+    let maps = network.inverse_maps(&weights, device.inner()).expect("on the CPU");
+    let back = to_host(network.inverse(&weights, &maps, z, None), "reading x").expect("on the CPU");
+    let worst = x.iter().zip(&back).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    assert!(worst < 1e-4, "{worst}");
 }
 
 /// ln |det| of a matrix in rows, by elimination with pivots.
@@ -76,18 +98,23 @@ fn log_det(mut a: Vec<f64>, d: usize) -> f64 {
 fn log_determinants_are_those_of_the_jacobian() {
     for (shape, config) in cases() {
         let (device, dim) = (Device::cpu(), shape.len());
-        let (network, weights) = network(shape, &config, 0);
+        let (network, weights) = network(shape, &config, 0, 0.3);
         let worth = network.trace_worth(device.inner());
         for which in ["a", "b"] {
-            let x: Tensor<2> = matrix(normal(which, dim), dim, device.inner()).autodiff().require_grad();
-            let (z, found) = network.forward(&weights, &worth, x.clone(), None);
+            // A backward pass uses its graph up, so that each row of the Jacobian has a forward pass of its own.
+            let run = || {
+                let x: Tensor<2> = matrix(normal(which, dim), dim, device.inner()).autodiff().require_grad();
+                let (z, log_det) = network.forward(&weights, &worth, x.clone(), None);
+                (x, z, log_det)
+            };
             let mut jacobian = Vec::new();
             for row in 0..dim {
-                let gradients = z.clone().slice([0..1, row..row + 1]).sum().backward();
+                let (x, z, _) = run();
+                let gradients = z.slice([0..1, row..row + 1]).sum().backward();
                 let row = x.grad(&gradients).expect("z depends on x");
                 jacobian.extend(to_host(row, "reading a gradient").expect("on the CPU").into_iter().map(f64::from));
             }
-            let found = f64::from(to_host(found.without_autodiff(), "reading").expect("on the CPU")[0]);
+            let found = f64::from(to_host(run().2.without_autodiff(), "reading").expect("on the CPU")[0]);
             let expected = log_det(jacobian, dim);
             assert!((found - expected).abs() < 1e-4 * expected.abs().max(1.0), "{shape}: {found} for {expected}");
         }
@@ -100,7 +127,7 @@ fn gradients_are_finite_differences() {
         .map(|(shape, couplings)| (shape, FlowConfig { couplings, levels: 2, hidden: 6, ..FlowConfig::default() }))
     {
         let (device, dim) = (Device::cpu(), shape.len());
-        let (network, weights) = network(shape, &config, 2);
+        let (network, weights) = network(shape, &config, 2, 0.3);
         let worth = network.trace_worth(device.inner());
         let classes = one_hot(&[Some(1), None, Some(0)], 2, device.inner());
         let x = matrix(normal("x", 3 * dim), dim, device.inner());

@@ -4,8 +4,9 @@
 //!
 //! E D(G(z)) - E D(x) + p E (|grad D(y)| - 1)^2, y = u x + (1 - u) G(z), u uniform on \[0, 1\],
 //!
-//! in `n_critic` updates a step, then the generator minimises - E D(G(z)) in one. Without the penalty the first two terms at their
-//! minimum over 1-Lipschitz D are minus the Wasserstein-1 distance between the laws of x and G(z).
+//! where samples are as the networks see them (pixels from -1 to 1, vectors standardised), in `n_critic` updates a step, then the
+//! generator minimises - E D(G(z)) in one. Without the penalty the first two terms at their minimum over 1-Lipschitz D are minus the
+//! Wasserstein-1 distance between the laws of x and G(z).
 //!
 //! # The penalty's gradient
 //!

@@ -157,7 +157,10 @@ impl<'a> CellStore<'a> {
         self.since_commit = Some(Stopwatch::new());
         if outcome == Commit::Won {
             // Training of the next generation may have left a checkpoint already.
-            files::remove_all_but(&self.folder.join(SCRATCH), &scratch_name(newest.record.generation + 1))?;
+            let scratch = self.folder.join(SCRATCH);
+            files::remove_all_but(&scratch, &scratch_name(newest.record.generation + 1))?;
+            // It goes where it is empty, and stays otherwise.
+            let _ = fs::remove_dir(&scratch);
             pending.iter().for_each(|entry| self.tell(&entry.record, &entry.timing));
             self.prune(last)?;
         }

@@ -43,9 +43,8 @@ pub trait Generator: Send + Sync {
         rows: Range<u64>,
         lambda: SamplingBias,
         seeds: Seeds,
-        watch: Watch<'_>,
+        _watch: Watch<'_>,
     ) -> Result<Samples> {
-        watch.cancel.check()?;
         self.sample(rows, lambda, seeds)
     }
 

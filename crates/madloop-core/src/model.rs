@@ -103,4 +103,8 @@ pub struct Cost {
     pub sample_row: f64,
     /// Bytes of a saved model.
     pub model_bytes: f64,
+    /// Samples of a training step, and bytes of memory that the step takes, about; 0 where it does not depend on a batch.
+    pub batch: u64,
+    /// See [`Cost::batch`].
+    pub step_bytes: f64,
 }

@@ -56,6 +56,7 @@ impl Family for Gaussian {
             train: 2.0 * rows * dim * side + 25.0 * side.powi(3) + 4.0 * rows * dim,
             sample_row: 2.0 * dim * side + 40.0 * side,
             model_bytes: 8.0 * dim * (side + 1.0),
+            ..Cost::default()
         }
     }
 }

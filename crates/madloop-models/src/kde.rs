@@ -119,6 +119,7 @@ impl Family for Kde {
             train: 2.0 * rows * dim * side + 25.0 * side.powi(3) + 4.0 * rows * dim,
             sample_row: 2.0 * dim * side + 40.0 * side + 10.0 * dim,
             model_bytes: 4.0 * rows * dim + 8.0 * dim * (side + 1.0),
+            ..Cost::default()
         }
     }
 }

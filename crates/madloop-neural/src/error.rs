@@ -91,7 +91,7 @@ pub enum Error {
         remedy: &'static str,
     },
     /// The device failed in the middle of something.
-    #[error("{what} failed on the device: {why}; lower model.batch if its memory is full, or use the device cpu")]
+    #[error("{what} failed on the device: {why}; if its memory is full, halve model.batch, or use the device cpu")]
     Device {
         /// What was done.
         what: &'static str,

@@ -79,6 +79,23 @@ pub(crate) fn check_memory(cell: &CellConfig, plan: &Loop, shape: madloop_core::
     Ok(())
 }
 
+/// That a training step fits this machine's memory; the largest batch that does, if not.
+pub(crate) fn check_batch(cost: madloop_core::Cost) -> Result<()> {
+    let Some(memory) = machine_memory().filter(|memory| cost.step_bytes > *memory) else { return Ok(()) };
+    let batch = (cost.batch as f64 * memory / cost.step_bytes / 2.0) as u64;
+    let remedy = match batch {
+        0 => "use a smaller network or smaller images".to_owned(),
+        batch => format!("try model.batch = {batch}"),
+    };
+    let why = format!(
+        "a training step of {} samples takes about {} of memory, and this machine has {}; {remedy}",
+        cost.batch,
+        bytes_in_words(cost.step_bytes),
+        bytes_in_words(memory)
+    );
+    Err(Error::config("model.batch", why))
+}
+
 /// Bytes of memory of this machine, where the system tells.
 #[expect(clippy::disallowed_methods, reason = "the system tells its memory in a file")]
 fn machine_memory() -> Option<f64> {

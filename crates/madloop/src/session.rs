@@ -134,7 +134,7 @@ impl Session {
             evaluator.feature_name().clone_into(&mut cell.template.fixed.features);
             let trainer = experiment.model.trainer(device)?;
             let shape = data.real.shape();
-            check_model(experiment, trainer.as_ref(), &cell.plan, &data)?;
+            check_model(experiment, trainer.as_ref(), &cell.plan, &data, device)?;
             let estimate = Estimate::of_cell(config, &cell.plan, trainer.as_ref(), &evaluator, shape, rate);
             let work = Work::Loop { trainer, evaluator, data };
             cells.push(Prepared { config: config.clone(), cell, work, estimate });
@@ -316,12 +316,20 @@ fn check(config: &CellConfig, plan: &Loop, data: &DataSet) -> Result<()> {
 }
 
 /// What the model family refuses, before anything is written.
-fn check_model(experiment: &Experiment, trainer: &dyn Trainer, plan: &Loop, data: &DataSet) -> Result<()> {
+fn check_model(
+    experiment: &Experiment,
+    trainer: &dyn Trainer,
+    plan: &Loop,
+    data: &DataSet,
+    device: &Device,
+) -> Result<()> {
     let labelled = matches!(&data.real, Real::Finite(pool) if pool.labels().is_some());
     let scored = experiment.score.lambda.map(SamplingBias::new).transpose()?;
     let lambdas: Vec<SamplingBias> = [plan.lambda].into_iter().chain(scored).collect();
     let refused = trainer.check(data.real.shape(), labelled, &lambdas);
-    refused.map_err(|error| Error::config(format!("data {} and [model]", data.name), error.to_string()))
+    refused.map_err(|error| Error::config(format!("data {} and [model]", data.name), error.to_string()))?;
+    // A device has memory of its own, and its driver says when that is full.
+    if device.is_cpu() { crate::estimate::check_batch(trainer.cost(plan.n_initial, data.real.shape())) } else { Ok(()) }
 }
 
 /// What all records of a cell have in common.

@@ -68,3 +68,43 @@ fn fresh_data_forget_how_many_there_were_at_first() {
     let (few, many) = (distance(300, last), distance(500, last));
     assert!((few - many).abs() < 0.15 * few.max(many), "generation {last}: {few} and {many}");
 }
+
+#[test]
+fn what_cannot_be_done_is_refused_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused = |sets: &[&str]| {
+        let mut command = madloop(folder.path());
+        command.args(["run", "fig4-ddpm", "--scale", "smoke", "--set", METRICS]);
+        for set in sets {
+            command.args(["--set", set]);
+        }
+        let output = command.assert().code(1);
+        String::from_utf8(output.get_output().stderr.clone()).unwrap()
+    };
+    let cases: [(&[&str], &str); 6] = [
+        (&["loop.lambda=0"], "use a lambda above 0"),
+        (&["loop.lambda=0.5", "model.condition_dropout=0"], "use model.condition_dropout = 0.1"),
+        (&["score.lambda=0.5", "model.condition_dropout=0"], "use model.condition_dropout = 0.1"),
+        (&["loop.lambda=0.5", "data.source=grid25", "score.features=none"], "use a labelled data set"),
+        (&["model.network=unet", "data.source=rosenbrock", "score.features=none"], "the unet network cannot take"),
+        (&["model.batch=1000000", "model.width=8192"], "try model.batch = "),
+    ];
+    for (set, expected) in cases {
+        let said = refused(set);
+        assert!(said.contains(expected), "{set:?}: {said}");
+    }
+    assert!(!folder.path().join("runs").exists());
+}
+
+#[test]
+fn samples_that_are_not_numbers_end_the_cell() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut arguments = vec!["fig4-ddpm", "--scale", "smoke", "--set", METRICS];
+    for set in ["model.steps=1", "model.learning_rate=1e30", "model.ema=0", "model.clip_data=false"] {
+        arguments.extend(["--set", set]);
+    }
+    let records = run(folder.path(), &arguments);
+    let last = records.last().unwrap();
+    assert_eq!((last["outcome"].as_str(), last["generation"].as_u64()), (Some("ended"), Some(1)), "{last}");
+    assert!(last["outcome_reason"].as_str().unwrap().contains("must be finite"), "{last}");
+}

@@ -148,6 +148,7 @@ impl Family for Gmm {
             train: restarts * (init + 40.0 * step),
             sample_row: 2.0 * parameters + 40.0 * dim,
             model_bytes: 8.0 * k * (1.0 + dim + parameters),
+            ..Cost::default()
         }
     }
 }

@@ -57,6 +57,8 @@ impl Trainer for DdpmTrainer {
                 / KERNELS,
             sample_row: network.flops() * self.config.sampler_steps() as f64 / KERNELS,
             model_bytes: 4.0 * layout.len() as f64,
+            batch: self.config.batch as u64,
+            step_bytes: 4.0 * self.config.batch as f64 * network.kept(),
         }
     }
 }

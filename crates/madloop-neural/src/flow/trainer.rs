@@ -54,6 +54,7 @@ impl Trainer for FlowTrainer {
             train: (3.0 * network.flops() * seen + 20.0 * layout.len() as f64 * steps) / KERNELS + calls,
             sample_row: network.flops() / KERNELS,
             model_bytes: 4.0 * layout.len() as f64,
+            ..Cost::default()
         }
     }
 }

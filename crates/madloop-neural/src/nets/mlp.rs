@@ -56,4 +56,9 @@ impl Mlp {
         let blocks: f64 = self.blocks.iter().map(of_block).sum();
         self.embedding.flops() + self.input.flops + blocks + self.output.flops
     }
+
+    pub(crate) fn kept(&self) -> f64 {
+        // A map of w to w takes 2 w^2 operations; a block keeps its input, its middle and both after SiLU.
+        self.blocks.iter().map(|block| 4.0 * (block.first.flops / 2.0).sqrt()).sum()
+    }
 }

@@ -36,6 +36,14 @@ impl Network {
         }
     }
 
+    /// About how many numbers a training step keeps for one row: what the backward pass needs of the forward pass.
+    pub(crate) fn kept(&self) -> f64 {
+        match self {
+            Self::Mlp(net) => net.kept(),
+            Self::Unet(net) => net.kept(),
+        }
+    }
+
     /// Rows that are drawn together: enough to fill the processor, few enough to stay in its caches.
     pub(crate) fn block(&self) -> usize {
         match self {

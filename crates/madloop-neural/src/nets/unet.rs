@@ -181,6 +181,14 @@ impl Unet {
         let middle = a.flops(low) + b.flops(low) + attention.as_ref().map_or(0.0, |attention| attention.flops(low));
         self.embedding.flops() + self.input.flops(first) + levels + middle + self.output.flops(first)
     }
+
+    pub(crate) fn kept(&self) -> f64 {
+        let of_level = |level: &Level| level.blocks.iter().map(|block| block.kept(level.pixels)).sum::<f64>();
+        let levels: f64 = self.down.iter().chain(&self.up).map(of_level).sum();
+        let low = self.down.last().map_or(0, |level| level.pixels);
+        let (a, attention, b) = &self.middle;
+        levels + a.kept(low) + b.kept(low) + attention.as_ref().map_or(0.0, |attention| attention.kept(low))
+    }
 }
 
 impl Block {
@@ -213,6 +221,14 @@ impl Block {
         let convs = self.convs.iter().chain(&self.across).map(|conv| conv.flops(pixels)).sum::<f64>();
         convs + self.shift.flops
     }
+
+    /// Input, both convolutions' outputs, what is normalised before each, and the sum.
+    fn kept(&self, pixels: usize) -> f64 {
+        // A 3x3 convolution takes 18 operations a pixel, an input and an output channel.
+        let output = (self.convs[1].flops(1) / 18.0).sqrt();
+        let input = self.convs[0].flops(1) / (18.0 * output);
+        (2.0 * input + 4.0 * output) * pixels as f64
+    }
 }
 
 impl Attention {
@@ -240,5 +256,10 @@ impl Attention {
 
     fn flops(&self, pixels: usize) -> f64 {
         4.0 * self.query.flops * pixels as f64 + 2.0 * self.query.flops.sqrt() * (pixels * pixels) as f64
+    }
+
+    /// Six maps of the pixels, and the weights of each pixel for each, before and after the softmax.
+    fn kept(&self, pixels: usize) -> f64 {
+        6.0 * (self.query.flops / 2.0).sqrt() * pixels as f64 + 2.0 * (pixels * pixels) as f64
     }
 }

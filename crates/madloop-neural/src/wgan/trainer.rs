@@ -61,6 +61,7 @@ impl Trainer for WganTrainer {
             train: step * self.config.train_steps(rows) as f64 / KERNELS,
             sample_row: generator / KERNELS,
             model_bytes: 4.0 * kept,
+            ..Cost::default()
         }
     }
 }

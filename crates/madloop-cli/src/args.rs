@@ -134,6 +134,9 @@ pub(crate) struct ImageArgs {
     /// Bring images to grey or rgb
     #[arg(long, value_name = "COLOR")]
     pub(crate) color: Option<String>,
+    /// Leave out files that are no images, or damaged, instead of stopping at them
+    #[arg(long)]
+    pub(crate) skip_unreadable: bool,
 }
 
 #[derive(Debug, ClapArgs)]

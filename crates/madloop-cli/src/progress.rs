@@ -132,3 +132,14 @@ pub(crate) fn loading(name: &str) -> ProgressBar {
     }
     bar
 }
+
+/// Shows on a spinner how many images are read.
+pub(crate) fn images_read(bar: &ProgressBar, done: u64, of: u64) {
+    if bar.length() != Some(of) {
+        bar.set_length(of);
+        bar.set_style(style("{spinner} {msg} {bar:30.cyan} {pos}/{len} images, {eta} left"));
+    }
+    if done == of || done.is_multiple_of(64) {
+        bar.set_position(done);
+    }
+}

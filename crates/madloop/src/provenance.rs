@@ -45,5 +45,7 @@ pub(crate) fn data(set: &DataSet) -> Value {
         "split": set.split,
         "licence": set.licence,
         "sha256": set.checksums,
+        "preprocessing": set.preprocessing,
+        "left_out": set.left_out,
     })
 }

@@ -1,6 +1,6 @@
 //! Running an experiment: every cell on its own thread, in its own pool, into its own folder.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,7 +13,7 @@ use madloop_theory::{GaussianLoop, SampleCurve, TheoryError};
 use serde_json::{Value, json};
 
 use crate::config::{CellConfig, Experiment, Swept};
-use crate::data::{DataDir, DataSet, open};
+use crate::data::{DataSet, Opening, open_with, some};
 use crate::device::Device;
 use crate::estimate::{Estimate, bytes_in_words, keep_in_words, machine_rate, seconds_in_words};
 use crate::limits::LimitCell;
@@ -99,7 +99,7 @@ impl<T> Shared<T> {
 
 impl Session {
     /// Loads the data, prepares the reference sets and checks every cell: what can fail fails here, before anything is written.
-    pub fn prepare(swept: Swept, dirs: &DataDir, workers: Workers, device: &Device) -> Result<Self> {
+    pub fn prepare(swept: Swept, opening: Opening<'_>, workers: Workers, device: &Device) -> Result<Self> {
         let pool = pool(workers.threads.max(workers.jobs))?;
         let (mut sets, mut evaluators, mut firsts, mut curves) =
             (Shared(BTreeMap::new()), Shared(BTreeMap::new()), Shared(BTreeMap::new()), Shared(BTreeMap::new()));
@@ -127,7 +127,7 @@ impl Session {
                 continue;
             }
             let data_key = json!(experiment.data).to_string();
-            let data: Arc<DataSet> = sets.get(data_key, || pool.install(|| open(&experiment.data, dirs)))?;
+            let data: Arc<DataSet> = sets.get(data_key, || pool.install(|| open_with(&experiment.data, opening)))?;
             check(config, &cell.plan, &data)?;
             let key = json!([experiment.data, experiment.model, experiment.score, experiment.map]).to_string();
             let evaluator = evaluators.get(key, || pool.install(|| SetEvaluator::new(experiment, &data)))?;
@@ -189,6 +189,22 @@ impl Session {
             if cores > 1.0 { "threads" } else { "thread" },
             bytes_in_words(estimate.disk_bytes),
         )
+    }
+
+    /// Files of the data that were left out because they cannot be read, in a sentence a set.
+    pub fn left_out(&self) -> Vec<String> {
+        let mut seen = BTreeSet::new();
+        let sets = self.cells.iter().filter_map(|prepared| match &prepared.work {
+            Work::Loop { data, .. } => Some(data),
+            Work::Limit(_) => None,
+        });
+        let told = |data: &&Arc<DataSet>| !data.left_out.is_empty() && seen.insert(data.name.clone());
+        let sets: Vec<&Arc<DataSet>> = sets.filter(told).collect();
+        let sentence = |data: &&Arc<DataSet>| {
+            let (n, some) = (data.left_out.len(), some(data.left_out.iter().cloned()));
+            format!("{}: {n} {} left out: {some}", data.name, if n == 1 { "file is" } else { "files are" })
+        };
+        sets.iter().map(sentence).collect()
     }
 
     /// The number of cells.

@@ -58,5 +58,5 @@ pub(crate) fn read_options(args: &ImageArgs) -> anyhow::Result<ReadOptions> {
         Some("rgb") => Some(Color::Rgb),
         Some(other) => bail!("--color {other}: it must be grey or rgb"),
     };
-    Ok(ReadOptions { resize, filter, color, ignore_labels: true })
+    Ok(ReadOptions { resize, filter, color, ignore_labels: true, skip_unreadable: args.skip_unreadable })
 }

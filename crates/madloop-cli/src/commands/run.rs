@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{anyhow, bail};
 use comfy_table::CellAlignment;
 use madloop::config::load;
-use madloop::data::DataDir;
+use madloop::data::{DataDir, ImageCache, Opening};
 use madloop::device::Device;
 use madloop::report::{ChartTable, RunView, are_limits, chart_tables, limit_table};
 use madloop::{Session, Workers, report_run, view};
@@ -14,7 +14,7 @@ use madloop_core::{Observer, Record, Timing};
 use super::overrides;
 use crate::args::RunArgs;
 use crate::output;
-use crate::progress::{Progress, loading};
+use crate::progress::{Progress, images_read, loading};
 use crate::signals::Signals;
 use crate::table;
 
@@ -36,9 +36,14 @@ pub(crate) fn run(args: &RunArgs, signals: &Signals) -> anyhow::Result<()> {
     }
     let generations = swept.base.generations;
     let loading = loading(&swept.base.name);
-    let session = Session::prepare(swept, &DataDir::from_env(args.data_dir.data_dir.clone()), workers, &device);
+    let dirs = DataDir::from_env(args.data_dir.data_dir.clone());
+    let cache = ImageCache::from_env();
+    let reading = |done, of| images_read(&loading, done, of);
+    let opening = Opening { dirs: &dirs, cache: cache.as_ref(), progress: &reading };
+    let session = Session::prepare(swept, opening, workers, &device);
     loading.finish_and_clear();
     let session = session?;
+    session.left_out().iter().for_each(|sentence| output::note(&format!("note: {sentence}")));
     output::note(&format!("{} -> {}", session.forecast(&out), out.display()));
 
     let progress = Progress::new(session.n_cells(), generations);

@@ -6,7 +6,6 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use madloop_core::Features;
 use madloop_metrics::{Arrays, Reference, Settings};
@@ -14,7 +13,7 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView, serialize};
 use sha2::{Digest, Sha256};
 
 use crate::scoring::metric_error;
-use crate::store::{make_folder, write_atomically};
+use crate::store::{cache_folder, make_folder, shrink, touch, write_atomically};
 use crate::{Error, Result};
 
 /// Bytes of all files together, above which the least recently used ones go.
@@ -42,15 +41,7 @@ impl Cache {
     /// The user's: `$MADLOOP_CACHE`, else `madloop/references` in `$XDG_CACHE_HOME` or `$HOME/.cache`; `None` where none is known or
     /// `MADLOOP_CACHE` is empty.
     pub fn from_env() -> Option<Self> {
-        let var = |name| std::env::var_os(name).map(PathBuf::from);
-        let user = || {
-            let home = || var("HOME").or_else(|| var("USERPROFILE")).map(|home| home.join(".cache"));
-            var("XDG_CACHE_HOME")
-                .filter(|path| path.is_absolute())
-                .or_else(home)
-                .map(|dir| dir.join("madloop/references"))
-        };
-        let folder = var("MADLOOP_CACHE").or_else(user).filter(|folder| !folder.as_os_str().is_empty())?;
+        let folder = cache_folder("references")?;
         Some(Self::new(folder, CACHE_LIMIT))
     }
 
@@ -109,42 +100,9 @@ impl Cache {
         }
         make_folder(&self.folder)?;
         write_atomically(path, &file)?;
-        self.shrink(path);
+        shrink(&self.folder, "safetensors", self.limit, path);
         Ok(())
     }
-
-    /// Deletes the least recently used files until all together are within the limit; `newest` stays.
-    #[expect(clippy::disallowed_methods, reason = "the cache's own folder")]
-    fn shrink(&self, newest: &Path) {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        let mut files: Vec<(SystemTime, u64, PathBuf)> = entries
-            // Whatever else lies in the folder is somebody's.
-            .filter(|entry| is_own(&entry.path()))
-            .filter_map(|entry| {
-                let metadata = entry.metadata().ok()?;
-                Some((metadata.modified().ok()?, metadata.len(), entry.path()))
-            })
-            .collect();
-        files.sort();
-        let mut total: u64 = files.iter().map(|(_, length, _)| length).sum();
-        for (_, length, path) in files {
-            if total <= self.limit {
-                break;
-            }
-            if path != newest && fs::remove_file(&path).is_ok() {
-                total -= length;
-            }
-        }
-    }
-}
-
-/// Whether a path has the name of a reference: 64 hexadecimal digits.
-fn is_own(path: &Path) -> bool {
-    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-    let hexadecimal = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-    path.extension().is_some_and(|extension| extension == "safetensors")
-        && stem.len() == 64
-        && stem.bytes().all(hexadecimal)
 }
 
 /// Multiplications that preparing takes: its pairs, its covariance and its eigenvectors.
@@ -178,13 +136,4 @@ fn checksum(arrays: &Arrays) -> String {
         }
     }
     super::hex(hash)
-}
-
-/// Marks a file as used now.
-#[expect(clippy::disallowed_methods, reason = "the cache's own folder, and its order of use")]
-fn touch(path: &Path) {
-    if let Ok(file) = fs::File::options().append(true).open(path) {
-        // Only the order of deletion depends on it.
-        let _ = file.set_modified(SystemTime::now());
-    }
 }

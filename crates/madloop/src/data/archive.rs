@@ -3,10 +3,11 @@
 use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
-use super::images::{Members, decode, is_image, read_declared};
+use super::images::{Members, ReadProgress, decode, read_declared};
 use super::limits::{MAX_SAMPLES, check_unpacked};
 use super::loaded::Loaded;
 use super::map::{CHECK_PATH, FileView};
+use super::names::Role;
 use super::npz;
 use super::read::ReadOptions;
 use super::stream::Batches;
@@ -16,13 +17,17 @@ use crate::{Error, Result};
 const REMAKE: &str = "make or download the archive again";
 
 /// Reads a zip: arrays if it holds .npy members, images otherwise.
-pub(crate) fn load_zip(path: &Path, options: &ReadOptions) -> Result<Loaded> {
+pub(crate) fn load_zip(
+    path: &Path,
+    options: &ReadOptions,
+    progress: ReadProgress<'_>,
+) -> Result<(Loaded, Vec<String>)> {
     let (mut archive, packed) = open_zip(path)?;
     if npz::is_npz(&archive) {
         let loaded = npz::load(path, &mut archive, packed)?;
-        return super::images::refit(path, loaded, options);
+        return Ok((super::images::refit(path, loaded, options)?, Vec::new()));
     }
-    decode(path, &list_zip(path, archive, packed)?, options)
+    decode(path, &list_zip(path, archive, packed)?, options, progress)
 }
 
 /// Hands over the same rows in batches.
@@ -46,32 +51,49 @@ pub(crate) fn open_zip(path: &Path) -> Result<(npz::Archive, u64)> {
     Ok((archive, packed))
 }
 
-fn list_zip(path: &Path, archive: npz::Archive, packed: u64) -> Result<Zip<'_>> {
-    let mut members = Vec::new();
+/// Finds the images of a zip.
+pub(crate) fn list_zip(path: &Path, archive: npz::Archive, packed: u64) -> Result<Zip<'_>> {
+    let (mut members, mut others, mut labels) = (Vec::new(), Vec::new(), None);
     let mut claimed = 0_u128;
     for index in 0..archive.len() {
         let member = archive.by_index_data(index).map_err(|error| zip_error(path, error))?;
         let name = String::from_utf8_lossy(member.name_raw()).into_owned();
         check_name(path, &name)?;
-        if member.is_dir() || !is_image(&name) {
+        if member.is_dir() {
+            continue;
+        }
+        match Role::of(&name) {
+            Role::Image => {}
+            Role::Labels => labels = Some((index, member.size())),
+            Role::Other => others.push(name.clone()),
+            Role::Text => {}
+        }
+        if !matches!(Role::of(&name), Role::Image | Role::Labels) {
             continue;
         }
         if member.is_symlink() {
             return Err(Error::bad_file(path.join(name), "it is a link", "archive the images themselves"));
         }
         claimed += u128::from(member.size());
-        members.push((name, index, member.size()));
+        if Role::of(&name) == Role::Image {
+            members.push((name, index, member.size(), member.crc32()));
+        }
     }
     check_unpacked(path, claimed, packed)?;
     members.sort();
-    Ok(Zip { path, archive, members })
+    others.sort();
+    Ok(Zip { path, archive, members, others, labels })
 }
 
-struct Zip<'a> {
+/// Images of a zip.
+pub(crate) struct Zip<'a> {
     path: &'a Path,
     archive: zip::ZipArchive<FileView>,
-    /// Name, index and declared size.
-    members: Vec<(String, usize, u64)>,
+    /// Name, index, declared size and checksum.
+    members: Vec<(String, usize, u64, u32)>,
+    others: Vec<String>,
+    /// Index and declared size of `dataset.json`.
+    labels: Option<(usize, u64)>,
 }
 
 impl Members for Zip<'_> {
@@ -81,21 +103,46 @@ impl Members for Zip<'_> {
         self.members.iter().map(|(name, ..)| name.as_str()).collect()
     }
 
+    fn others(&self) -> &[String] {
+        &self.others
+    }
+
+    fn labels(&self) -> Result<Option<Vec<u8>>> {
+        let Some((index, size)) = self.labels else { return Ok(None) };
+        let mut bytes = Vec::new();
+        self.unpack(&mut self.reader(), super::names::LABELS, index, size, &mut bytes)?;
+        Ok(Some(bytes))
+    }
+
+    fn stamp(&self) -> String {
+        format!("{:?}{:?}", self.members, self.labels)
+    }
+
     fn reader(&self) -> Self::Reader {
         self.archive.clone()
     }
 
     fn read(&self, archive: &mut Self::Reader, index: usize, out: &mut Vec<u8>) -> Result<()> {
-        let (name, index, size) = &self.members[index];
+        let (name, index, size, _) = &self.members[index];
+        self.unpack(archive, name, *index, *size, out)
+    }
+}
+
+impl Zip<'_> {
+    fn unpack(&self, archive: &mut npz::Archive, name: &str, index: usize, size: u64, out: &mut Vec<u8>) -> Result<()> {
         let path = self.path.join(name);
-        let member = archive.by_index(*index).map_err(|error| zip_error(&path, error))?;
-        read_declared(&path, member, *size, out)
+        let member = archive.by_index(index).map_err(|error| zip_error(&path, error))?;
+        read_declared(&path, member, size, out)
     }
 }
 
 /// Reads a tar of images.
-pub(crate) fn load_tar(path: &Path, options: &ReadOptions) -> Result<Loaded> {
-    decode(path, &list_tar(path)?, options)
+pub(crate) fn load_tar(
+    path: &Path,
+    options: &ReadOptions,
+    progress: ReadProgress<'_>,
+) -> Result<(Loaded, Vec<String>)> {
+    decode(path, &list_tar(path)?, options, progress)
 }
 
 /// Hands over the same images in batches.
@@ -103,12 +150,13 @@ pub(crate) fn stream_tar(path: &Path, batches: &mut Batches<'_>) -> Result<()> {
     batches.images(&list_tar(path)?)
 }
 
-fn list_tar(path: &Path) -> Result<Tar<'_>> {
+/// Finds the images of a tar.
+pub(crate) fn list_tar(path: &Path) -> Result<Tar<'_>> {
     let file = FileView::open(path)?;
     let held = file.len();
     let bad = |error: std::io::Error| Error::bad_file(path, format!("it is no whole tar archive: {error}"), REMAKE);
     let mut archive = tar::Archive::new(BufReader::with_capacity(4096, file.clone()));
-    let mut members = Vec::new();
+    let (mut members, mut others, mut labels) = (Vec::new(), Vec::new(), None);
     let mut count = 0;
     for entry in archive.entries_with_seek().map_err(bad)? {
         let entry = entry.map_err(bad)?;
@@ -118,8 +166,16 @@ fn list_tar(path: &Path) -> Result<Tar<'_>> {
         check_name(path, &name)?;
         let name = name.trim_start_matches("./").to_owned();
         let kind = entry.header().entry_type();
-        if kind.is_dir() || !is_image(&name) {
-            continue;
+        let role = Role::of(&name);
+        match role {
+            // Headers of the format itself, such as pax's, are no files.
+            _ if kind.is_dir() || kind.is_pax_global_extensions() => continue,
+            Role::Image | Role::Labels => {}
+            Role::Other => {
+                others.push(name);
+                continue;
+            }
+            Role::Text => continue,
         }
         if !kind.is_file() && !kind.is_contiguous() {
             let why = format!("it is not a plain file (tar type {:?})", char::from(kind.as_byte()));
@@ -130,17 +186,28 @@ fn list_tar(path: &Path) -> Result<Tar<'_>> {
             let why = format!("truncated: it declares {size} bytes at {start}, the archive holds {held}");
             return Err(Error::bad_file(path.join(name), why, REMAKE));
         }
-        members.push((name, start, size));
+        match role {
+            Role::Labels => labels = Some((name, start, size)),
+            _ => members.push((name, start, size)),
+        }
     }
     members.sort();
-    Ok(Tar { path, file, members })
+    others.sort();
+    let changed = std::fs::metadata(path).and_then(|found| found.modified()).ok();
+    Ok(Tar { path, file, members, others, labels, changed })
 }
 
-struct Tar<'a> {
+/// Images of a tar.
+pub(crate) struct Tar<'a> {
     path: &'a Path,
     file: FileView,
     /// Name, position and size.
     members: Vec<(String, u64, u64)>,
+    others: Vec<String>,
+    /// `dataset.json`.
+    labels: Option<(String, u64, u64)>,
+    /// When the archive was changed.
+    changed: Option<std::time::SystemTime>,
 }
 
 impl Members for Tar<'_> {
@@ -150,12 +217,32 @@ impl Members for Tar<'_> {
         self.members.iter().map(|(name, ..)| name.as_str()).collect()
     }
 
+    fn others(&self) -> &[String] {
+        &self.others
+    }
+
+    fn labels(&self) -> Result<Option<Vec<u8>>> {
+        let Some(member) = &self.labels else { return Ok(None) };
+        let mut bytes = Vec::new();
+        self.copy(&mut self.reader(), member, &mut bytes)?;
+        Ok(Some(bytes))
+    }
+
+    fn stamp(&self) -> String {
+        format!("{:?}{:?}{:?}", self.changed, self.members, self.labels)
+    }
+
     fn reader(&self) -> FileView {
         self.file.clone()
     }
 
     fn read(&self, file: &mut FileView, index: usize, out: &mut Vec<u8>) -> Result<()> {
-        let (name, start, size) = &self.members[index];
+        self.copy(file, &self.members[index], out)
+    }
+}
+
+impl Tar<'_> {
+    fn copy(&self, file: &mut FileView, (name, start, size): &(String, u64, u64), out: &mut Vec<u8>) -> Result<()> {
         let path = self.path.join(name);
         file.seek(SeekFrom::Start(*start)).map_err(Error::io("read", &path, CHECK_PATH))?;
         read_declared(&path, file.take(*size), *size, out)

@@ -55,7 +55,9 @@ impl DataSource {
             Self::Digits8 | Self::Grid25 | Self::Rosenbrock => &[],
             Self::Mnist | Self::FashionMnist => &["resize", "filter", "color"],
             Self::Gaussian => &["dim"],
-            Self::Path => &["path", "reference", "n_reference", "resize", "filter", "color", "labels"],
+            Self::Path => {
+                &["path", "reference", "n_reference", "resize", "filter", "color", "labels", "skip_unreadable"]
+            }
         }
     }
 }
@@ -98,6 +100,10 @@ pub struct DataConfig {
     /// Whether the class labels of `path` are used; true unless given. Set it to false where subfolders only number the files.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<bool>,
+    /// Whether files of `path` that are no images, or damaged, are left out; false unless given: they are an error that names and counts
+    /// them. What was left out is in the provenance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skip_unreadable: Option<bool>,
 }
 
 impl DataConfig {
@@ -113,6 +119,7 @@ impl DataConfig {
             filter: None,
             color: None,
             labels: None,
+            skip_unreadable: None,
         }
     }
 
@@ -165,6 +172,7 @@ impl DataConfig {
             filter: self.filter.unwrap_or_default(),
             color: self.color,
             ignore_labels: self.labels == Some(false),
+            skip_unreadable: self.skip_unreadable == Some(true),
         }
     }
 
@@ -178,6 +186,7 @@ impl DataConfig {
             ("filter", self.filter.is_some()),
             ("color", self.color.is_some()),
             ("labels", self.labels.is_some()),
+            ("skip_unreadable", self.skip_unreadable.is_some()),
         ]
         .into_iter()
         .filter_map(|(name, is_given)| is_given.then_some(name))

@@ -3,18 +3,20 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
-use super::images::{Files, decode, is_image};
+use super::images::{Members, ReadProgress, decode, read_declared};
 use super::limits::MAX_SAMPLES;
 use super::loaded::Loaded;
 use super::map::CHECK_PATH;
+use super::names::Role;
 use super::read::ReadOptions;
 use super::stream::Batches;
 use crate::{Error, Result};
 
 /// Reads all images below a folder, sorted by their path below it. Links are followed; each real folder is read once.
-pub(crate) fn load(root: &Path, options: &ReadOptions) -> Result<Loaded> {
-    decode(root, &list(root)?, options)
+pub(crate) fn load(root: &Path, options: &ReadOptions, progress: ReadProgress<'_>) -> Result<(Loaded, Vec<String>)> {
+    decode(root, &list(root)?, options, progress)
 }
 
 /// Hands over the same images in batches.
@@ -22,8 +24,9 @@ pub(crate) fn stream(root: &Path, batches: &mut Batches<'_>) -> Result<()> {
     batches.images(&list(root)?)
 }
 
-fn list(root: &Path) -> Result<Files> {
-    let mut files = Vec::new();
+/// Finds the images below a folder.
+pub(crate) fn list(root: &Path) -> Result<Files> {
+    let (mut files, mut others, mut labels) = (Vec::new(), Vec::new(), None);
     let mut seen = BTreeSet::new();
     let mut waiting = vec![(String::new(), root.to_owned())];
     while let Some((prefix, folder)) = waiting.pop() {
@@ -40,16 +43,17 @@ fn list(root: &Path) -> Result<Files> {
             }
             let path = entry.path();
             // The link's target, so that a link to a folder is a folder; a dangling link is neither.
-            let Ok(metadata) = fs::metadata(&path) else {
-                if is_image(&name) {
-                    return Err(Error::bad_file(path, "it cannot be opened or leads nowhere", "repair or remove it"));
+            let metadata = fs::metadata(&path);
+            match (&metadata, Role::of(&name)) {
+                (Ok(found), _) if found.is_dir() => folders.push((format!("{name}/"), path)),
+                // One that leads nowhere is told of when it is read.
+                (_, Role::Image) => {
+                    let stamp = metadata.as_ref().map_or((0, None), |found| (found.len(), found.modified().ok()));
+                    files.push(File { name, path, stamp });
                 }
-                continue;
-            };
-            if metadata.is_dir() {
-                folders.push((format!("{name}/"), path));
-            } else if metadata.is_file() && is_image(&name) {
-                files.push((name, path));
+                (Ok(_), Role::Labels) => labels = Some(path),
+                (Ok(found), Role::Other) if found.is_file() => others.push(name),
+                _ => {}
             }
         }
         if files.len() as u64 > MAX_SAMPLES {
@@ -60,8 +64,63 @@ fn list(root: &Path) -> Result<Files> {
         folders.sort_by_key(|(name, path): &(String, PathBuf)| (path.is_symlink(), name.clone()));
         waiting.extend(folders.into_iter().rev());
     }
-    files.sort();
-    Ok(Files { files })
+    files.sort_by(|a: &File, b: &File| a.name.cmp(&b.name));
+    others.sort();
+    Ok(Files { files, others, labels })
+}
+
+/// Image files of a folder.
+pub(crate) struct Files {
+    /// Sorted by name.
+    files: Vec<File>,
+    others: Vec<String>,
+    labels: Option<PathBuf>,
+}
+
+struct File {
+    /// Below the folder.
+    name: String,
+    path: PathBuf,
+    /// Its size, and when it was changed.
+    stamp: (u64, Option<SystemTime>),
+}
+
+impl Members for Files {
+    type Reader = ();
+
+    fn names(&self) -> Vec<&str> {
+        self.files.iter().map(|file| file.name.as_str()).collect()
+    }
+
+    fn others(&self) -> &[String] {
+        &self.others
+    }
+
+    fn labels(&self) -> Result<Option<Vec<u8>>> {
+        let Some(path) = &self.labels else { return Ok(None) };
+        let mut bytes = Vec::new();
+        open(path, &mut bytes)?;
+        Ok(Some(bytes))
+    }
+
+    fn stamp(&self) -> String {
+        let of_file = |file: &File| format!("{}\n{:?}\n", file.name, file.stamp);
+        let labels = self.labels.as_ref().and_then(|path| fs::read(path).ok());
+        format!("{}{labels:?}", self.files.iter().map(of_file).collect::<String>())
+    }
+
+    fn reader(&self) {}
+
+    fn read(&self, (): &mut (), index: usize, out: &mut Vec<u8>) -> Result<()> {
+        open(&self.files[index].path, out)
+    }
+}
+
+/// Reads a file whole, within the limits of an image.
+fn open(path: &Path, out: &mut Vec<u8>) -> Result<()> {
+    let file = fs::File::open(path).map_err(Error::io("open", path, CHECK_PATH))?;
+    let declared = file.metadata().map_err(Error::io("read the size of", path, CHECK_PATH))?.len();
+    read_declared(path, file, declared, out)
 }
 
 #[cfg(test)]

@@ -2,15 +2,18 @@
 
 use std::io::{Cursor, Read};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use image::{ColorType, DynamicImage, ImageDecoder, ImageReader, Limits};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use madloop_core::Shape;
 use rayon::prelude::*;
 
+use super::jpeg;
 use super::limits::{MAX_DECODING, MAX_MEMBER, MAX_SAMPLES, MAX_SIDE, check_memory, zeroed};
 use super::loaded::{Buffer, Loaded};
 use super::map::CHECK_PATH;
+use super::names;
 use super::read::{Color, ReadOptions};
 use super::resize::{Size, fit};
 use crate::{Error, Result};
@@ -25,18 +28,20 @@ pub(crate) trait Members: Sync {
 
     /// Their names: paths below the folder or archive, with `/`.
     fn names(&self) -> Vec<&str>;
+    /// Names of the files that are no images and do not go with images either.
+    fn others(&self) -> &[String];
+    /// What `dataset.json` holds, where there is one.
+    fn labels(&self) -> Result<Option<Vec<u8>>>;
+    /// What tells one state of the files from another: names, sizes, times or checksums.
+    fn stamp(&self) -> String;
     /// A reader for one thread.
     fn reader(&self) -> Self::Reader;
     /// Reads file `index` into `out` (empty before).
     fn read(&self, reader: &mut Self::Reader, index: usize, out: &mut Vec<u8>) -> Result<()>;
 }
 
-/// Whether `name` is to be read: an image by its extension, and not hidden.
-pub(crate) fn is_image(name: &str) -> bool {
-    let is_hidden = name.split('/').any(|part| part.starts_with('.') || part == "__MACOSX");
-    let extension = name.rsplit('/').next().and_then(|file| file.rsplit_once('.')).map(|(_, extension)| extension);
-    !is_hidden && extension.is_some_and(|extension| EXTENSIONS.contains(&extension.to_lowercase().as_str()))
-}
+/// Who is told of the reading of images: how many are done, of how many.
+pub type ReadProgress<'a> = &'a (dyn Fn(u64, u64) + Sync);
 
 /// Reads all of `reader` into `out`, which may be `declared` bytes and no more.
 pub(crate) fn read_declared(path: &Path, reader: impl Read, declared: u64, out: &mut Vec<u8>) -> Result<()> {
@@ -54,15 +59,43 @@ pub(crate) fn read_declared(path: &Path, reader: impl Read, declared: u64, out: 
 }
 
 /// Decodes all members, in their order, into one buffer of u8 pixels. The first gives the size and the colour that
-/// all must have, where the options do not.
-pub(crate) fn decode(root: &Path, members: &impl Members, options: &ReadOptions) -> Result<Loaded> {
-    let decoding = Decoding::new(root, members, options)?;
+/// all must have, where the options do not. Names of what could not be read come with it, where the options let that go.
+pub(crate) fn decode(
+    root: &Path,
+    members: &impl Members,
+    options: &ReadOptions,
+    progress: ReadProgress<'_>,
+) -> Result<(Loaded, Vec<String>)> {
+    let decoding = Decoding::new(root, members, options, progress)?;
     let (n, dim) = (decoding.len(), decoding.target.len());
     check_memory(root, n as u64, n as u128 * dim as u128)?;
     let mut pixels = zeroed::<u8>(root, n * dim)?;
-    decoding.decode(0..n, &mut pixels)?;
-    let labels = if options.ignore_labels { None } else { classes(&decoding.names) };
-    Ok(Loaded { shape: decoding.shape(), buffer: Buffer::U8(pixels), labels })
+    let bad = decoding.decode(0..n, &mut pixels)?;
+    let mut names = decoding.names.clone();
+    let mut left_out = members.others().to_vec();
+    if !bad.is_empty() {
+        drop_rows(&mut pixels, dim, &bad);
+        left_out.extend(bad.iter().map(|&row| names[row].to_owned()));
+        let mut row = 0..;
+        names.retain(|_| !bad.contains(&row.next().unwrap_or(0)));
+    }
+    let labels = match (options.ignore_labels, members.labels()?) {
+        (true, _) => None,
+        (false, Some(json)) => names::listed(root, &json, &names)?,
+        (false, None) => names::classes(&names),
+    };
+    Ok((Loaded { shape: decoding.shape(), buffer: Buffer::U8(pixels), labels }, left_out))
+}
+
+/// Takes the given rows (sorted) out of a buffer.
+pub(crate) fn drop_rows(pixels: &mut Vec<u8>, dim: usize, rows: &[usize]) {
+    let n = pixels.len() / dim;
+    let mut place = rows[0];
+    for row in (rows[0]..n).filter(|row| rows.binary_search(row).is_err()) {
+        pixels.copy_within(row * dim..(row + 1) * dim, place * dim);
+        place += 1;
+    }
+    pixels.truncate(place * dim);
 }
 
 /// Images that are to be decoded, with the size and colour that all get.
@@ -70,35 +103,67 @@ pub(crate) struct Decoding<'a, M> {
     root: &'a Path,
     members: &'a M,
     names: Vec<&'a str>,
-    first: Header,
+    /// The first image that can be read, and what it says of itself.
+    first: (usize, Header),
     target: Size,
     options: &'a ReadOptions,
+    progress: ReadProgress<'a>,
+    done: AtomicU64,
 }
 
 impl<'a, M: Members> Decoding<'a, M> {
     /// Looks at the names and at the first image.
-    pub(crate) fn new(root: &'a Path, members: &'a M, options: &'a ReadOptions) -> Result<Self> {
+    pub(crate) fn new(
+        root: &'a Path,
+        members: &'a M,
+        options: &'a ReadOptions,
+        progress: ReadProgress<'a>,
+    ) -> Result<Self> {
         let names = members.names();
-        let path = |index: usize| root.join(names[index]);
+        let others = members.others();
         if names.is_empty() {
-            let why = "it holds no image";
-            return Err(Error::bad_file(
-                root,
-                why,
-                format!("give images with the extensions {}", EXTENSIONS.join(", ")),
-            ));
+            let why = match others {
+                [] => "it holds no image".to_owned(),
+                [first, ..] => format!("it holds no image, and {} that are none, such as {first}", files(others.len())),
+            };
+            let remedy = format!("give images with the extensions {}", EXTENSIONS.join(", "));
+            return Err(Error::bad_file(root, why, remedy));
         }
         if names.len() as u64 > MAX_SAMPLES {
             check_memory(root, names.len() as u64, 0)?;
         }
         if let Some(twice) = (1..names.len()).find(|&index| names[index] == names[index - 1]) {
-            return Err(Error::bad_file(path(twice), "this name appears twice", "keep one of them"));
+            let path = root.join(names[twice]);
+            return Err(Error::bad_file(path, "this name appears twice", "keep one of them"));
+        }
+        if !others.is_empty() && !options.skip_unreadable {
+            let why = format!(
+                "{} of the {} below it {} no images: {}",
+                others.len(),
+                files(names.len() + others.len()),
+                if others.len() == 1 { "is" } else { "are" },
+                some(others.iter().cloned())
+            );
+            return Err(Error::bad_file(root, why, format!("remove them, or {SKIP}")));
         }
         let (mut reader, mut bytes) = (members.reader(), Vec::new());
-        members.read(&mut reader, 0, &mut bytes)?;
-        let first = Header::of(&decoder(&path(0), &bytes)?);
-        let target = options.target(first.size);
-        Ok(Self { root, members, names, first, target, options })
+        let mut why = None;
+        let mut first = |index: usize| {
+            let path = root.join(names[index]);
+            match header(members, &mut reader, index, &path, &mut bytes) {
+                Ok(header) => Some((index, header)),
+                Err(error) => {
+                    why.get_or_insert(error);
+                    None
+                }
+            }
+        };
+        // Where the first cannot be read it is told of with all others, so one that can be is looked for.
+        let Some(first) = (0..names.len()).find_map(&mut first) else {
+            return Err(why.unwrap_or_else(|| Error::bad_file(root, "it holds no image", "give images")));
+        };
+        let target = options.target(first.1.size);
+        Ok(Self { root, members, names, first, target, options, progress, done: AtomicU64::new(0) })
     }
 
     /// Number of images.
@@ -111,23 +176,89 @@ impl<'a, M: Members> Decoding<'a, M> {
         self.target.shape()
     }
 
-    /// Decodes images `range` into `pixels` (`[range, shape]`), by all threads.
-    pub(crate) fn decode(&self, range: Range<usize>, pixels: &mut [u8]) -> Result<()> {
-        let Self { members, names, first, target, options, .. } = self;
+    /// Decodes images `range` into `pixels` (`[range, shape]`), by all threads. Gives the rows of the range that could not be read,
+    /// in order, where the options let that go.
+    pub(crate) fn decode(&self, range: Range<usize>, pixels: &mut [u8]) -> Result<Vec<usize>> {
+        let Self { members, names, first: (first, header), target, options, .. } = self;
         let start = range.start;
-        let slots = pixels.par_chunks_exact_mut(target.len()).enumerate().map(|(slot, pixels)| (start + slot, pixels));
-        let decode = |(reader, bytes): &mut (M::Reader, Vec<u8>), (index, slot): (usize, &mut [u8])| {
-            members.read(reader, index, bytes)?;
+        let decode = |(reader, bytes): &mut (M::Reader, Vec<u8>), (row, slot): (usize, &mut [u8])| {
+            let index = start + row;
             let path = self.root.join(names[index]);
-            let decoder = decoder(&path, bytes)?;
-            let header = Header::of(&decoder);
-            header.check_like(&path, *first, names[0], options)?;
-            decode_into(&path, decoder, header, *target, options, slot)
+            let unreadable = |error: Error| Failure { row, error, is_fatal: false };
+            members.read(reader, index, bytes).map_err(unreadable)?;
+            let decoder = decoder(&path, bytes).map_err(unreadable)?;
+            let own = Header::of(&decoder);
+            let unlike = |error| Failure { row, error, is_fatal: true };
+            own.check_like(&path, *header, names[*first], options).map_err(unlike)?;
+            decode_into(&path, decoder, own, *target, options, slot).map_err(unreadable)?;
+            (self.progress)(self.done.fetch_add(1, Ordering::Relaxed) + 1, names.len() as u64);
+            Ok(())
         };
-        // The first failure in the order of the files, whatever the threads do.
-        let failure = slots.map_init(|| (members.reader(), Vec::new()), decode).find_map_first(Result::err);
-        failure.map_or(Ok(()), Err)
+        let slots = pixels.par_chunks_exact_mut(target.len()).enumerate();
+        let results = slots.map_init(|| (members.reader(), Vec::new()), decode);
+        let failures: Vec<Failure> = results.filter_map(Result::err).collect();
+        // The first in the order of the files, whatever the threads do.
+        if let Some(at) = failures.iter().position(|failure| failure.is_fatal) {
+            return Err(failures.into_iter().nth(at).map_or_else(|| self.none_left(), |failure| failure.error));
+        }
+        let bad: Vec<usize> = failures.iter().map(|failure| failure.row).collect();
+        match failures.len() {
+            0 => Ok(bad),
+            n if self.options.skip_unreadable && n < self.len() => Ok(bad),
+            1 if !self.options.skip_unreadable => {
+                Err(failures.into_iter().next().map_or_else(|| self.none_left(), |failure| failure.error))
+            }
+            _ if self.options.skip_unreadable => Err(self.none_left()),
+            n => {
+                let each = failures.iter().map(|failure| names[start + failure.row].to_owned());
+                let why = format!("{n} of its {} images cannot be read: {}", self.len(), some(each));
+                let first = failures.first().map_or_else(String::new, |failure| failure.error.to_string());
+                let remedy = format!("replace or remove them, or {SKIP}; the first of them: {first}");
+                Err(Error::bad_file(self.root, why, remedy))
+            }
+        }
     }
+
+    fn none_left(&self) -> Error {
+        let why = format!("none of its {} images can be read", self.len());
+        Error::bad_file(self.root, why, format!("give images with the extensions {}", EXTENSIONS.join(", ")))
+    }
+}
+
+/// An image that did not come out.
+struct Failure {
+    row: usize,
+    error: Error,
+    /// It is sound, and unlike the others.
+    is_fatal: bool,
+}
+
+/// How to go on without what cannot be read.
+const SKIP: &str = "set data.skip_unreadable = true (--skip-unreadable)";
+
+fn files(n: usize) -> String {
+    format!("{n} {}", if n == 1 { "file" } else { "files" })
+}
+
+/// The first few of many names.
+pub(crate) fn some(names: impl ExactSizeIterator<Item = String>) -> String {
+    const SHOWN: usize = 5;
+    let more = names.len().saturating_sub(SHOWN);
+    let shown: Vec<String> = names.take(SHOWN).collect();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    shown.join(", ") + &more
+}
+
+/// What an image file says of itself.
+fn header<M: Members>(
+    members: &M,
+    reader: &mut M::Reader,
+    index: usize,
+    path: &Path,
+    bytes: &mut Vec<u8>,
+) -> Result<Header> {
+    members.read(reader, index, bytes)?;
+    Ok(Header::of(&decoder(path, bytes)?))
 }
 
 /// Brings images that came as an array to the size and colour asked for.
@@ -199,6 +330,10 @@ fn decoder<'a>(path: &Path, bytes: &'a [u8]) -> Result<impl ImageDecoder + use<'
     let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format();
     let mut reader = reader.map_err(Error::io("read", path, CHECK_PATH))?;
     reader.limits(limits);
+    if reader.format() == Some(ImageFormat::Jpeg) && !jpeg::is_whole(bytes) {
+        let why = "it cannot be decoded: truncated, the JPEG ends before its end marker";
+        return Err(Error::bad_file(path, why, format!("replace or remove it, or {SKIP}")));
+    }
     let decoder = reader.into_decoder().map_err(|error| not_an_image(path, &error))?;
     if decoder.total_bytes() > MAX_DECODING {
         let why = format!("it decodes to {} bytes; the limit is {MAX_DECODING}", decoder.total_bytes());
@@ -225,28 +360,11 @@ fn decode_into(
 }
 
 fn not_an_image(path: &Path, error: &image::ImageError) -> Error {
-    let remedy =
-        format!("replace or remove it; what is read is {}, at most {MAX_SIDE} pixels a side", EXTENSIONS.join(", "));
+    let remedy = format!(
+        "replace or remove it, or {SKIP}; what is read is {}, at most {MAX_SIDE} pixels a side",
+        EXTENSIONS.join(", ")
+    );
     Error::bad_file(path, format!("it cannot be decoded: {error}"), remedy)
-}
-
-/// Labels by folder: below the folders that all names share, each name's first folder is its class, if every name has
-/// one. Classes are numbered in the order of their (sorted) names.
-fn classes(names: &[&str]) -> Option<Vec<u32>> {
-    fn folders(name: &str) -> Vec<&str> {
-        let mut parts: Vec<&str> = name.split('/').collect();
-        parts.pop();
-        parts
-    }
-    let first = folders(names.first()?);
-    let shared = names.iter().fold(first.len(), |shared, name| {
-        folders(name).iter().zip(&first[..shared]).take_while(|(a, b)| a == b).count()
-    });
-    let of_name: Vec<&str> = names.iter().map(|name| folders(name).get(shared).copied()).collect::<Option<_>>()?;
-    let mut classes = of_name.clone();
-    classes.sort_unstable();
-    classes.dedup();
-    of_name.iter().map(|class| classes.binary_search(class).ok().map(|class| class as u32)).collect()
 }
 
 impl ReadOptions {
@@ -274,52 +392,5 @@ impl ReadOptions {
             None => from.channels,
         };
         Size { height, width, channels }
-    }
-}
-
-/// Image files of a folder.
-pub(crate) struct Files {
-    /// Names below the folder, sorted, and where they are.
-    pub(crate) files: Vec<(String, PathBuf)>,
-}
-
-impl Members for Files {
-    type Reader = ();
-
-    fn names(&self) -> Vec<&str> {
-        self.files.iter().map(|(name, _)| name.as_str()).collect()
-    }
-
-    fn reader(&self) {}
-
-    fn read(&self, (): &mut (), index: usize, out: &mut Vec<u8>) -> Result<()> {
-        let path = &self.files[index].1;
-        let file = std::fs::File::open(path).map_err(Error::io("open", path, CHECK_PATH))?;
-        let declared = file.metadata().map_err(Error::io("read the size of", path, CHECK_PATH))?.len();
-        read_declared(path, file, declared, out)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn classes_are_the_first_folders_that_differ() {
-        assert_eq!(classes(&["a.png", "b.png"]), None);
-        assert_eq!(classes(&["faces/a.png", "faces/b.png"]), None);
-        assert_eq!(classes(&["cat/a.png", "dog/a.png", "dog/b.png"]), Some(vec![0, 1, 1]));
-        assert_eq!(classes(&["x/10/a.png", "x/9/a.png", "x/9/z/b.png"]), Some(vec![0, 1, 1]));
-        assert_eq!(classes(&["a/x.png", "b.png"]), None);
-    }
-
-    #[test]
-    fn images_are_known_by_extension() {
-        for name in ["a.png", "b/c.JPEG", "x.y.tif"] {
-            assert!(is_image(name), "{name}");
-        }
-        for name in ["a.txt", "png", ".hidden.png", "__MACOSX/a.png", "b/.thumbs/c.png"] {
-            assert!(!is_image(name), "{name}");
-        }
     }
 }

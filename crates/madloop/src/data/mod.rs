@@ -11,6 +11,7 @@
 
 mod archive;
 mod array;
+mod cache;
 mod catalog;
 mod config;
 mod csv;
@@ -21,10 +22,14 @@ mod folder;
 #[cfg(test)]
 mod hostile;
 mod idx;
+#[cfg(test)]
+mod image_files;
 mod images;
+mod jpeg;
 mod limits;
 mod loaded;
 mod map;
+mod names;
 mod npy;
 pub(crate) mod npz;
 mod read;
@@ -35,11 +40,14 @@ mod sources;
 mod split;
 mod stream;
 
+pub use cache::ImageCache;
 pub use catalog::{DataDir, Entry, Presence, info, list};
 pub use config::{DataConfig, DataSource};
 pub use download::get;
+pub use images::ReadProgress;
+pub(crate) use images::some;
 pub(crate) use map::Mapped;
-pub use read::{Color, Filter, ReadOptions, Resize, read_samples};
-pub use set::{DataSet, Known, open};
+pub use read::{Color, Filter, ReadOptions, Resize, read_samples, read_samples_watched};
+pub use set::{DataSet, Known, Opening, open, open_with};
 pub use sources::{GRID25_SIGMA, Gaussian, Grid25, Rosenbrock, grid25_centres};
 pub use stream::{RowSink, stream_samples};

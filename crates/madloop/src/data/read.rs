@@ -8,7 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::idx::{is_idx, open_maybe_gz};
-use super::images::{EXTENSIONS, refit};
+use super::images::{EXTENSIONS, ReadProgress, refit};
 use super::loaded::Loaded;
 use super::map::CHECK_PATH;
 use super::{archive, csv, folder, idx, npy, safetensors};
@@ -55,7 +55,8 @@ pub enum Color {
     Rgb,
 }
 
-/// How files of images are read. Transparency is dropped, 16-bit values are scaled to 8 bits, EXIF rotation is ignored.
+/// How files of images are read. Transparency is dropped, 16-bit values are scaled to 8 bits, CMYK becomes RGB, EXIF rotation is ignored,
+/// and of an animation the first frame counts: what Pillow's `open(path).convert("RGB")` does.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct ReadOptions {
     /// Size to which images are brought; without it all must have the same.
@@ -66,6 +67,8 @@ pub struct ReadOptions {
     pub color: Option<Color>,
     /// Whether class labels are left out, such as those of folders that only number the files.
     pub ignore_labels: bool,
+    /// Whether files that are no images, or damaged, are left out; without it they are an error that names and counts them.
+    pub skip_unreadable: bool,
 }
 
 /// Extensions of the files that hold arrays, tables and archives.
@@ -83,7 +86,8 @@ const FILES: &str = ".npy, .npz, .safetensors, .csv, .tsv, .zip, .tar, IDX (gzip
 /// | folder, .zip, .tar | images (png, jpg, webp, bmp, tiff), sorted by path | by subfolder, if every image is in one |
 ///
 /// uint8 images stay u8; the channels c are 1 or 3; floats become f32. Class labels by subfolder are numbered in the
-/// order of their names.
+/// order of their names; a `dataset.json` as StyleGAN's tools write it, at the top, has the labels instead (or none). Hidden files and
+/// texts beside the images (licences, tables) are passed over.
 ///
 /// # Errors
 /// [`Error::Io`] and [`Error::BadFile`], which name the file, the value and the remedy: files that are truncated or
@@ -91,18 +95,31 @@ const FILES: &str = ".npy, .npz, .safetensors, .csv, .tsv, .zip, .tar, IDX (gzip
 /// than 20 times their size (1 GiB is always allowed), sets beyond 64 GiB of memory or 50 million samples, images of
 /// different sizes or colours without an option to bring them together.
 pub fn read_samples(path: &Path, options: &ReadOptions) -> Result<Samples> {
-    load(path, options)?.into_samples()
+    load(path, options, &|_, _| {})?.0.into_samples()
+}
+
+/// The same, telling how far it is, and with what was left out because it cannot be read.
+///
+/// # Errors
+/// Those of [`read_samples`].
+pub fn read_samples_watched(
+    path: &Path,
+    options: &ReadOptions,
+    progress: ReadProgress<'_>,
+) -> Result<(Samples, Vec<String>)> {
+    let (loaded, left_out) = load(path, options, progress)?;
+    Ok((loaded.into_samples()?, left_out))
 }
 
 /// The same, with the values still their own.
-pub(crate) fn load(path: &Path, options: &ReadOptions) -> Result<Loaded> {
+pub(crate) fn load(path: &Path, options: &ReadOptions, progress: ReadProgress<'_>) -> Result<(Loaded, Vec<String>)> {
     check_options(path, options)?;
-    let array = |loaded| refit(path, loaded, options);
-    let mut loaded = match kind_of(path)? {
-        Kind::Folder => folder::load(path, options)?,
+    let array = |loaded| Ok::<_, Error>((refit(path, loaded, options)?, Vec::new()));
+    let (mut loaded, left_out) = match kind_of(path)? {
+        Kind::Folder => folder::load(path, options, progress)?,
         Kind::Npy => array(npy::load(path)?)?,
-        Kind::Zip => archive::load_zip(path, options)?,
-        Kind::Tar => archive::load_tar(path, options)?,
+        Kind::Zip => archive::load_zip(path, options, progress)?,
+        Kind::Tar => archive::load_tar(path, options, progress)?,
         Kind::Safetensors => array(safetensors::load(path)?)?,
         Kind::Idx => array(idx::load(path)?)?,
         Kind::Table => array(csv::load(path)?)?,
@@ -110,7 +127,7 @@ pub(crate) fn load(path: &Path, options: &ReadOptions) -> Result<Loaded> {
     if options.ignore_labels {
         loaded.labels = None;
     }
-    Ok(loaded)
+    Ok((loaded, left_out))
 }
 
 /// Refuses options that no set can be read with.

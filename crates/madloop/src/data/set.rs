@@ -7,12 +7,13 @@ use std::sync::Arc;
 use madloop_core::{Real, Samples, Source};
 use sha2::{Digest, Sha256};
 
+use super::cache::{Halves, HoldBack, ImageCache};
 use super::catalog::{DataDir, FASHION_MNIST, MNIST, RemoteSet, hex, info, read_checked};
 use super::config::{DataConfig, DataSource};
-use super::images::refit;
+use super::images::{ReadProgress, refit};
+use super::read::{Color, Filter};
 use super::sources::{Gaussian, Grid25, Rosenbrock};
-use super::split::default_n_reference;
-use super::{digits, idx, read};
+use super::{digits, idx};
 use crate::{Error, Result};
 
 /// A distribution known in closed form.
@@ -59,6 +60,21 @@ pub struct DataSet {
     /// SHA-256 in hexadecimal of what was used: of each file's unpacked bytes for the known sets, of the values (u8, or f32
     /// little-endian; rows in order) and then the labels (u32 little-endian) of `pool` and `reference` for a path.
     pub checksums: BTreeMap<String, String>,
+    /// How images were brought to their size and colour; `None` where they are as they came.
+    pub preprocessing: Option<String>,
+    /// Files that were left out because they cannot be read.
+    pub left_out: Vec<String>,
+}
+
+/// How a set is opened.
+#[derive(Clone, Copy)]
+pub struct Opening<'a> {
+    /// Where files of known sets are looked for.
+    pub dirs: &'a DataDir,
+    /// Where decoded images are kept.
+    pub cache: Option<&'a ImageCache>,
+    /// Who is told how many images are read.
+    pub progress: ReadProgress<'a>,
 }
 
 /// Opens the data that `config` asks for.
@@ -67,6 +83,15 @@ pub struct DataSet {
 /// [`Error::Setting`] if an option does not suit the source; [`Error::Missing`] if a set's files are in none of `dirs` (it says
 /// what to put where); [`Error::BadFile`] if a checksum is not the known one, and as [`read::read_samples`].
 pub fn open(config: &DataConfig, dirs: &DataDir) -> Result<DataSet> {
+    open_with(config, Opening { dirs, cache: None, progress: &|_, _| {} })
+}
+
+/// The same with a cache of decoded images, telling how far it is.
+///
+/// # Errors
+/// Those of [`open`].
+pub fn open_with(config: &DataConfig, opening: Opening<'_>) -> Result<DataSet> {
+    let dirs = opening.dirs;
     config.check()?;
     let known = |known: Known| {
         let mut name = config.source.name().to_owned();
@@ -84,6 +109,8 @@ pub fn open(config: &DataConfig, dirs: &DataDir) -> Result<DataSet> {
                 split: String::new(),
                 licence: String::new(),
                 checksums: BTreeMap::new(),
+                preprocessing: None,
+                left_out: Vec::new(),
             },
         )
     };
@@ -98,7 +125,7 @@ pub fn open(config: &DataConfig, dirs: &DataDir) -> Result<DataSet> {
         }
         DataSource::Mnist => open_idx(&MNIST, config, dirs),
         DataSource::FashionMnist => open_idx(&FASHION_MNIST, config, dirs),
-        DataSource::Path => open_path(config),
+        DataSource::Path => open_path(config, opening),
     }
 }
 
@@ -111,6 +138,8 @@ fn finite(name: &str, pool: Samples, reference: Option<Samples>, checksums: BTre
         split: String::new(),
         licence: String::new(),
         checksums,
+        preprocessing: None,
+        left_out: Vec::new(),
     }
 }
 
@@ -137,63 +166,81 @@ fn open_idx(set: &RemoteSet, config: &DataConfig, dirs: &DataDir) -> Result<Data
         refit(path, images, &config.read_options())?.into_samples()
     };
     let (pool, reference) = (half(0)?, half(2)?);
-    named(config, dirs, finite(set.name, pool, Some(reference), checksums))
+    let set = finite(set.name, pool, Some(reference), checksums);
+    named(config, dirs, DataSet { preprocessing: preprocessing(config), ..set })
 }
 
-fn open_path(config: &DataConfig) -> Result<DataSet> {
+/// How images are brought to their size and colour, in words.
+fn preprocessing(config: &DataConfig) -> Option<String> {
+    let options = config.read_options();
+    let resized = options.resize.map(|resize| {
+        let [height, width] = resize.sides();
+        let by = match options.filter {
+            Filter::Area => "area means",
+            Filter::Lanczos => "Lanczos, window 3, widened as images shrink",
+        };
+        format!("resized to {height}x{width} by {by}")
+    });
+    let coloured = options.color.map(|color| match color {
+        Color::Grey => "grey by the luma of BT.601".to_owned(),
+        Color::Rgb => "RGB".to_owned(),
+    });
+    let all: Vec<String> = resized.into_iter().chain(coloured).collect();
+    (!all.is_empty()).then(|| all.join(", "))
+}
+
+fn open_path(config: &DataConfig, opening: Opening<'_>) -> Result<DataSet> {
     let path = config.path.as_deref().unwrap_or(Path::new(""));
     let options = config.read_options();
-    let loaded = read::load(path, &options)?;
-    let n = loaded.rows();
-    let (pool, reference, split) = match &config.reference {
+    let read = |path: &Path, hold_back| Halves::read(path, &options, hold_back, opening);
+    let (pool, reference, split, mut left_out) = match &config.reference {
         Some(other) => {
-            let (pool, reference) = (loaded.into_samples()?, read::read_samples(other, &options)?);
-            if pool.shape() != reference.shape() {
-                let why =
-                    format!("its samples are {}, those of {} are {}", reference.shape(), path.display(), pool.shape());
+            let (pool, reference) = (read(path, HoldBack::Nothing)?, read(other, HoldBack::Nothing)?);
+            let (a, b) = (&pool.pool, &reference.pool);
+            if a.shape() != b.shape() {
+                let why = format!("its samples are {}, those of {} are {}", b.shape(), path.display(), a.shape());
                 let remedy = "give sets of one shape, or set data.resize and data.color";
                 return Err(Error::bad_file(other, why, remedy));
             }
             let split = format!(
-                "training pool: the {n} samples of {}; reference: the {} of {}",
+                "training pool: the {} samples of {}; reference: the {} of {}",
+                a.len(),
                 path.display(),
-                reference.len(),
+                b.len(),
                 other.display()
             );
-            (pool, Some(reference), split)
+            let left_out = [pool.left_out, reference.left_out].concat();
+            (
+                (pool.pool, pool.checksums[0].clone()),
+                Some((reference.pool, reference.checksums[0].clone())),
+                split,
+                left_out,
+            )
         }
         None => {
-            let n_reference = config.n_reference.unwrap_or_else(|| default_n_reference(n));
-            if n_reference >= n {
-                return Err(Error::Setting {
-                    key: "data.n_reference".to_owned(),
-                    why: format!("is {n_reference}, and {} holds {n} samples", path.display()),
-                    remedy: format!("set it to at most {}", n - 1),
-                });
-            }
-            let by = if loaded.labels.is_some() { "fixed, in the classes' proportions" } else { "fixed" };
-            match n_reference {
-                0 => (loaded.into_samples()?, None, format!("training pool: all {n} samples; reference: none")),
-                _ => {
-                    let split = format!(
-                        "training pool: {} of {n} samples; reference: the other {n_reference}, {by}",
-                        n - n_reference
-                    );
-                    let (pool, reference) = loaded.split(n_reference)?;
-                    (pool, Some(reference), split)
-                }
-            }
+            let halves = read(path, config.n_reference.map_or(HoldBack::Fifth, HoldBack::Rows))?;
+            let Halves { pool, reference, checksums, left_out } = halves;
+            let held_back = reference.as_ref().map_or(0, Samples::len);
+            let n = pool.len() + held_back;
+            let by = if pool.labels().is_some() { "fixed, in the classes' proportions" } else { "fixed" };
+            let split = match held_back {
+                0 => format!("training pool: all {n} samples; reference: none"),
+                _ => format!("training pool: {} of {n} samples; reference: the other {held_back}, {by}", pool.len()),
+            };
+            ((pool, checksums[0].clone()), reference.zip(checksums.get(1).cloned()), split, left_out)
         }
     };
-    let mut checksums: BTreeMap<String, String> = [("pool".to_owned(), checksum(&pool))].into();
-    checksums.extend(reference.as_ref().map(|set| ("reference".to_owned(), checksum(set))));
+    left_out.sort();
+    let mut checksums: BTreeMap<String, String> = [("pool".to_owned(), pool.1)].into();
+    checksums.extend(reference.as_ref().map(|(_, sum)| ("reference".to_owned(), sum.clone())));
     let name = path.file_name().map_or_else(|| path.display().to_string(), |name| name.to_string_lossy().into_owned());
-    let set = finite(&name, pool, reference, checksums);
-    Ok(DataSet { split, licence: "the user's own".to_owned(), ..set })
+    let set = finite(&name, pool.0, reference.map(|(set, _)| set), checksums);
+    let preprocessing = preprocessing(config).filter(|_| set.real.shape().is_image());
+    Ok(DataSet { split, licence: "the user's own".to_owned(), preprocessing, left_out, ..set })
 }
 
 /// SHA-256 of the values and the labels.
-fn checksum(set: &Samples) -> String {
+pub(super) fn checksum(set: &Samples) -> String {
     let mut hash = Sha256::new();
     if let Some(pixels) = set.as_u8() {
         hash.update(pixels);

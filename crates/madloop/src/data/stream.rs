@@ -7,7 +7,7 @@ use std::path::Path;
 use madloop_core::{Samples, Shape};
 
 use super::array::{Layout, Number, convert, fill, read_array};
-use super::images::{Decoding, Members, refit};
+use super::images::{Decoding, Members, drop_rows, refit};
 use super::limits::zeroed;
 use super::loaded::{Buffer, Loaded};
 use super::map::{CHECK_PATH, FileView};
@@ -137,12 +137,18 @@ impl Batches<'_> {
 
     /// Hands over images, decoded by all threads.
     pub(crate) fn images(&mut self, members: &impl Members) -> Result<()> {
-        let decoding = Decoding::new(self.path, members, self.options)?;
+        let decoding = Decoding::new(self.path, members, self.options, &|_, _| {})?;
         self.sink.begin(decoding.shape())?;
         let row = decoding.shape().len();
         for part in parts(decoding.len(), self.rows_of(decoding.shape())) {
             let mut pixels = zeroed::<u8>(self.path, part.len() * row)?;
-            decoding.decode(part, &mut pixels)?;
+            let bad = decoding.decode(part, &mut pixels)?;
+            if !bad.is_empty() {
+                drop_rows(&mut pixels, row, &bad);
+            }
+            if pixels.is_empty() {
+                continue;
+            }
             let rows = Loaded { shape: decoding.shape(), buffer: Buffer::U8(pixels), labels: None }.into_samples()?;
             self.sink.rows(&rows)?;
         }

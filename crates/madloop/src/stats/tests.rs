@@ -66,6 +66,7 @@ fn images_are_brought_to_one_size_batch_by_batch() {
         filter: Filter::Area,
         color: Some(Color::Grey),
         ignore_labels: true,
+        skip_unreadable: false,
     };
     let options = Options { read, ..Options::default() };
     let stats = measure(folder.path(), &options).expect("40 images");

@@ -2,6 +2,7 @@
 
 #![allow(clippy::disallowed_methods, reason = "the store is where files are written")]
 
+mod cache;
 mod cell;
 mod files;
 mod generation;
@@ -11,6 +12,7 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use cache::{cache_folder, shrink, touch};
 pub use cell::{CellStore, Committed};
 pub(crate) use files::{make_folder, write_atomically, write_atomically_with};
 pub use run::{RunDir, StoredGeneration};

@@ -38,6 +38,8 @@ pub struct Entry {
     pub model: Option<Arc<dyn Generator>>,
     /// Its draw (real samples at generation 0), for training and for pictures.
     pub draw: Option<Samples>,
+    /// Samples of the latents that all generations share, where some were asked for.
+    pub latents: Option<Samples>,
     /// Its map, where one was asked for.
     pub map: Option<Map>,
 }
@@ -58,6 +60,11 @@ pub trait Journal {
 
     /// Commits a generation. A journal may group commits; [`Journal::flush`] ends the group.
     fn commit(&mut self, entry: Entry) -> Result<Commit>;
+
+    /// Puts what the journal holds on disk in the place of draws in memory: the same values, which then cost none.
+    fn settle(&mut self, _draws: &mut BTreeMap<u32, Samples>) -> Result<()> {
+        Ok(())
+    }
 
     /// Makes all commits durable.
     fn flush(&mut self) -> Result<Commit>;

@@ -24,6 +24,8 @@ pub struct Cell {
     pub schedule: ScoreSchedule,
     /// What all its records have in common.
     pub template: Record,
+    /// Latents whose samples every scored generation draws for the report, the same in each; 0 for none.
+    pub latents: u64,
     /// Generation 1, shared with the cells of the same data, model, seed and n_initial.
     pub first: Arc<FirstGeneration>,
 }
@@ -134,6 +136,12 @@ fn generation(
         }
         drawn => drawn?,
     };
+    // Addressed by generation 0, which draws no samples of a model: the same latents in every generation.
+    let latents = match scored && cell.latents > 0 {
+        true => model.sample_watched(0..cell.latents, lambda, seeds.at(0), watch).map(Some),
+        false => Ok(None),
+    };
+    let latents = latents.map_err(|e| e.in_stage("sampling", t))?;
     timing.sample_seconds = clock.seconds();
 
     let mut map = None;
@@ -150,9 +158,10 @@ fn generation(
 
     stage(Stage::Commit);
     parts.observer.generation_done(&record, &timing);
-    let entry = Entry { record, timing, model: Some(model.clone()), draw: Some(draw.clone()), map };
+    let entry = Entry { record, timing, model: Some(model.clone()), draw: Some(draw.clone()), latents, map };
     let commit = journal.commit(entry)?;
     state.advance(&cell.plan, t, model, Some(draw));
+    journal.settle(&mut state.draws)?;
     Ok(commit)
 }
 
@@ -166,7 +175,7 @@ fn end(
 ) -> Result<Commit> {
     let record = record(cell, parts, t, Some(mix), Outcome::Ended(why));
     parts.observer.generation_done(&record, &timing);
-    let commit = journal.commit(Entry { record, timing, model: None, draw: None, map: None })?;
+    let commit = journal.commit(Entry { record, timing, model: None, draw: None, latents: None, map: None })?;
     (state.generation, state.ended) = (t, true);
     Ok(commit)
 }
@@ -182,7 +191,7 @@ fn baseline(cell: &Cell, parts: &Parts<'_>, journal: &mut dyn Journal, seeds: Se
     record.fixed.n_eval = held_out.len() as u64;
     let timing = Timing { score_seconds: clock.seconds(), ..Timing::default() };
     parts.observer.generation_done(&record, &timing);
-    match journal.commit(Entry { record, timing, model: None, draw: Some(held_out), map })? {
+    match journal.commit(Entry { record, timing, model: None, draw: Some(held_out), latents: None, map })? {
         Commit::Won => Ok(State::default()),
         Commit::Lost => reload(cell, parts, journal, State::default()),
     }

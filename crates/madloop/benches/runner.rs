@@ -53,6 +53,7 @@ fn run(journal: &mut dyn Journal, schedule: ScoreSchedule) {
         generations: GENERATIONS,
         schedule,
         template: Record::default(),
+        latents: 0,
         first: Arc::new(FirstGeneration::default()),
     };
     let trainer = GaussianConfig::default().trainer();

@@ -96,7 +96,7 @@ impl LimitCell {
             let timing = Timing { score_seconds: seconds, ..Timing::default() };
             let record = self.record(cell, generation, &values);
             observer.generation_done(&record, &timing);
-            let entry = Entry { record, timing, model: None, draw: None, map: None };
+            let entry = Entry { record, timing, model: None, draw: None, latents: None, map: None };
             // Whoever is first, the numbers are the same.
             let (Commit::Won | Commit::Lost) = journal.commit(entry)?;
         }

@@ -1,6 +1,7 @@
 //! From a run directory to its report and figures.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use madloop_core::Record;
 
@@ -8,7 +9,7 @@ use crate::config::ModelConfig;
 use crate::data::{DataConfig, DataSource};
 use crate::report::{
     Direction, LossCurve, MapView, MetricInfo, Picture, RunView, are_limits, html, write_charts, write_figures,
-    write_maps, write_panels,
+    write_latents, write_maps, write_panels,
 };
 use crate::store::{RunDir, write_atomically};
 use crate::{Error, Result};
@@ -61,13 +62,15 @@ pub fn view(run: &RunDir) -> Result<RunView> {
     };
     let text = |key: &str| experiment.get(key).and_then(toml::Value::as_str).unwrap_or_default().to_owned();
     let (mut records, mut pictures): (Vec<Record>, Vec<Picture>) = (Vec::new(), Vec::new());
-    let (mut losses, mut maps) = (Vec::new(), Vec::new());
+    let (mut losses, mut maps, mut latents) = (Vec::new(), Vec::new(), Vec::new());
     for stored in run.generations()? {
         let (cell, generation) = (stored.record.cell.clone(), stored.record.generation);
         if !stored.losses.is_empty() {
             losses.push(LossCurve { cell: cell.clone(), generation, points: stored.losses });
         }
         maps.extend(stored.map.map(|map| MapView { cell: cell.clone(), generation, map }));
+        let picture_of = |png: Arc<[u8]>| Picture { cell: cell.clone(), generation, png: png.to_vec() };
+        latents.extend(stored.latents.map(picture_of));
         pictures.extend(stored.picture.map(|png| Picture { cell, generation, png: png.to_vec() }));
         records.push(stored.record);
     }
@@ -79,6 +82,7 @@ pub fn view(run: &RunDir) -> Result<RunView> {
         config_toml,
         provenance: run.provenance()?,
         pictures,
+        latents,
         picture_note: picture_note(&experiment),
         losses,
         maps,
@@ -123,6 +127,7 @@ pub fn report_run(run: &RunDir, view: &RunView) -> Result<(PathBuf, Vec<PathBuf>
     // A limit is one number a cell: there is nothing to draw over generations.
     if !are_limits(&view.records) {
         figures.extend(write_panels(view, &folder)?);
+        figures.extend(write_latents(view, &folder)?);
         figures.extend(write_figures(&view.records, &view.metrics, &folder)?);
     }
     Ok((page, figures))

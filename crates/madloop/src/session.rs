@@ -114,6 +114,7 @@ impl Session {
                 generations: experiment.generations,
                 schedule: experiment.score.schedule(),
                 template: template(config),
+                latents: experiment.report.latents,
                 first: firsts.get(config.first_generation_key()?, || Ok(FirstGeneration::default()))?,
             };
             let curve = |settings: &GaussianLoop| {

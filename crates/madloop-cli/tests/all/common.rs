@@ -9,7 +9,11 @@ use serde_json::Value;
 /// The binary, in `folder`, without the user's data folders.
 pub(crate) fn madloop(folder: &Path) -> Command {
     let mut command = Command::cargo_bin("madloop").unwrap();
-    command.current_dir(folder).env_remove("MADLOOP_DATA").env("XDG_DATA_HOME", folder.join("no-data"));
+    command
+        .current_dir(folder)
+        .env_remove("MADLOOP_DATA")
+        .env("XDG_DATA_HOME", folder.join("no-data"))
+        .env("MADLOOP_CACHE", "");
     command
 }
 

@@ -8,6 +8,7 @@ mod commands;
 mod common;
 mod diffusion;
 mod features;
+mod images;
 mod input;
 mod presets;
 mod resume;

@@ -37,6 +37,7 @@ impl Lab {
             generations: 3,
             schedule: ScoreSchedule::Every(1),
             template: Record::default(),
+            latents: 0,
             first: Arc::new(FirstGeneration::default()),
         };
         Self {

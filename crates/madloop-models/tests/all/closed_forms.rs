@@ -52,6 +52,7 @@ fn run(plan: &Loop, d: usize, generations: u32, seed: u64) -> Vec<(f64, f64)> {
         generations,
         schedule: ScoreSchedule::Every(1),
         template: Record::default(),
+        latents: 0,
         first: Arc::default(),
     };
     run_cell(&cell, &parts, &mut MemoryJournal::default()).unwrap();

@@ -17,6 +17,8 @@ use crate::{Error, Result};
 const MOST_BYTES: u64 = 1 << 20;
 /// Generations of one cell: each has its folder.
 const MOST_GENERATIONS: u32 = 1_000_000;
+/// Latents of a figure.
+const MOST_LATENTS: u64 = 32;
 
 /// How large an experiment is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,12 +125,15 @@ fn read(experiment: &str) -> Result<(String, String)> {
 }
 
 /// Paths in a file are relative to the file, those of `--set` to the working folder; the resolved ones are absolute, so that a
-/// run finds its data from anywhere.
+/// run finds its data from anywhere. A plain name that is not there stays: it is looked for in the data folders.
 fn make_absolute(table: &mut Table, base: &Path) -> Result<()> {
     let Some(Value::Table(data)) = table.get_mut("data") else { return Ok(()) };
     for key in ["path", "reference"] {
         if let Some(Value::String(path)) = data.get_mut(key).filter(|path| path.as_str() != Some("")) {
             let joined = base.join(&*path);
+            if Path::new(&*path).components().count() == 1 && !joined.exists() {
+                continue;
+            }
             let absolute = std::path::absolute(&joined).map_err(Error::io("find", joined, "give an absolute path"))?;
             *path = absolute.to_string_lossy().into_owned();
         }
@@ -333,6 +338,11 @@ fn validate(experiment: &Experiment) -> Result<()> {
     }
     if u32::try_from(score.k).is_err() {
         return bad("score.k", format!("{} neighbours are more than any set has; the paper's is 5", score.k));
+    }
+    if experiment.report.latents > MOST_LATENTS {
+        let why =
+            format!("{} latents are more than a figure holds; use at most {MOST_LATENTS}", experiment.report.latents);
+        return bad("report.latents", why);
     }
     if score.n == Some(0) {
         return bad("score.n", "0 samples cannot be scored; leave it out or ask for at least 2".into());

@@ -1,7 +1,7 @@
 //! From the `[data]` table to a training pool and a reference.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use madloop_core::{Real, Samples, Source};
@@ -192,7 +192,7 @@ fn preprocessing(config: &DataConfig) -> Option<String> {
 fn open_path(config: &DataConfig, opening: Opening<'_>) -> Result<DataSet> {
     let path = config.path.as_deref().unwrap_or(Path::new(""));
     let options = config.read_options();
-    let read = |path: &Path, hold_back| Halves::read(path, &options, hold_back, opening);
+    let read = |path: &Path, hold_back| Halves::read(&locate(path, opening.dirs)?, &options, hold_back, opening);
     let (pool, reference, split, mut left_out) = match &config.reference {
         Some(other) => {
             let (pool, reference) = (read(path, HoldBack::Nothing)?, read(other, HoldBack::Nothing)?);
@@ -239,6 +239,20 @@ fn open_path(config: &DataConfig, opening: Opening<'_>) -> Result<DataSet> {
     Ok(DataSet { split, licence: "the user's own".to_owned(), preprocessing, left_out, ..set })
 }
 
+/// Where a path is: where it says, or, as a plain name, in a data folder.
+fn locate(path: &Path, dirs: &DataDir) -> Result<PathBuf> {
+    if path.exists() || path.components().count() != 1 {
+        return Ok(path.to_owned());
+    }
+    let found = dirs.dirs().iter().map(|dir| dir.join(path)).find(|path| path.exists());
+    found.ok_or_else(|| {
+        let folders: Vec<String> = dirs.dirs().iter().map(|dir| dir.display().to_string()).collect();
+        let why = format!("it is neither in the working folder nor in the data folders ({})", folders.join(", "));
+        let remedy = "put it there, or name a file or folder of your own with --set data.path=PATH";
+        Error::bad_file(path, why, remedy)
+    })
+}
+
 /// SHA-256 of the values and the labels.
 pub(super) fn checksum(set: &Samples) -> String {
     let mut hash = Sha256::new();
@@ -257,7 +271,6 @@ pub(super) fn checksum(set: &Samples) -> String {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::PathBuf;
 
     use madloop_core::Shape;
 

@@ -8,7 +8,7 @@ use super::plot::{COLOURS, dashes, plot};
 use super::series::{Setting, settings, settings_of};
 use super::text::{count, escape, sentence_case};
 use super::view::described;
-use super::{Direction, MetricInfo, RunView, chart, gallery, limits, maps, meaning, panels, sweep, tables};
+use super::{Direction, MetricInfo, RunView, chart, gallery, latents, limits, maps, meaning, panels, sweep, tables};
 
 const CSS: &str = include_str!("../../assets/report.css");
 const JS: &str = include_str!("../../assets/report.js");
@@ -102,7 +102,7 @@ fn section(run: &RunView, index: usize, alone: bool, budget: usize) -> String {
         out.push_str(&over_the_sweep);
         out.push_str(&part("Training", &sweep::losses(&settings, &run.losses)));
         out.push_str(&part("Maps", &maps::page(&settings, &run.maps)));
-        let mut samples = panels::figure(run) + &gallery::gallery(&settings, &run.pictures);
+        let mut samples = panels::figure(run) + &latents::figure(run) + &gallery::gallery(&settings, &run.pictures);
         if !samples.is_empty() && !run.picture_note.is_empty() {
             samples.push_str(&format!(r#"<p class="note">{}</p>"#, escape(&run.picture_note)));
         }

@@ -184,7 +184,7 @@ mod tests {
         let run = |samples: &[u32]| RunView {
             records: cell("fully-synthetic", 0, "recall", &[0.5, 0.4, 0.3]),
             pictures: (0..4).map(picture).collect(),
-            report: ReportConfig { samples: samples.to_vec() },
+            report: ReportConfig { samples: samples.to_vec(), ..ReportConfig::default() },
             ..RunView::default()
         };
         let page = figure(&run(&[1, 3, 2000]));

@@ -88,10 +88,24 @@ pub fn picture_in(
     Ok(png(&canvas, SCATTER, high, ExtendedColorType::Rgb8))
 }
 
+/// A PNG of all samples in one row, where they are images.
+pub(crate) fn strip(samples: &Samples) -> Option<Vec<u8>> {
+    match samples.shape() {
+        Shape::Image { channels: channels @ (1 | 3), height, width } => {
+            arranged(samples, &[(0..samples.len()).collect()], channels, height, width)
+        }
+        _ => None,
+    }
+}
+
 fn grid(samples: &Samples, channels: usize, height: usize, width: usize) -> Option<Vec<u8>> {
     let side = (GRID_PIXELS / height.max(width)).clamp(3, GRID);
-    let rows = rows_of(samples, side);
-    let columns = rows.iter().map(Vec::len).max()?;
+    arranged(samples, &rows_of(samples, side), channels, height, width)
+}
+
+/// The samples of each row, side by side.
+fn arranged(samples: &Samples, rows: &[Vec<usize>], channels: usize, height: usize, width: usize) -> Option<Vec<u8>> {
+    let columns = rows.iter().map(Vec::len).max().filter(|columns| *columns > 0)?;
     let (wide, high) = (columns * (width + 1) - 1, rows.len() * (height + 1) - 1);
     // Thin separators of a middle grey show on dark and on light images.
     let mut canvas = vec![128u8; wide * high * channels];

@@ -91,6 +91,8 @@ pub struct RunView {
     pub provenance: serde_json::Value,
     /// Pictures of samples.
     pub pictures: Vec<Picture>,
+    /// Samples of the latents that all generations share.
+    pub latents: Vec<Picture>,
     /// What the pictures show beside the samples; may be empty.
     pub picture_note: String,
     /// Loss curves of cells and generations.

@@ -1,12 +1,13 @@
 //! One cell on disk: a journal that commits each generation's folder once.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use madloop_core::{
-    Blobs, Cancel, Commit, Entry, Journal, Loop, MemoryBlobs, Observer, Record, State, Stopwatch, Timing, Trainer,
+    Blobs, Cancel, Commit, Entry, Journal, Loop, MemoryBlobs, Observer, Record, Samples, State, Stopwatch, Timing,
+    Trainer,
 };
 
 use super::files::{self, CHECK_OUTPUT, FolderBlobs};
@@ -45,6 +46,8 @@ pub struct CellStore<'a> {
     since_commit: Option<Stopwatch>,
     /// Generations whose samples or model are on disk.
     heavy: BTreeSet<u32>,
+    /// Those of them whose draw a loop may still hold in memory.
+    unsettled: BTreeSet<u32>,
     /// Generations below this one were told to `on_commit`.
     told: u32,
     /// Renames after which a test's crash comes.
@@ -92,6 +95,7 @@ impl<'a> CellStore<'a> {
             pending_bytes: 0,
             since_commit: None,
             heavy: BTreeSet::new(),
+            unsettled: BTreeSet::new(),
             told: 0,
             #[cfg(test)]
             crash_after: None,
@@ -143,7 +147,10 @@ impl<'a> CellStore<'a> {
             let generation = entry.record.generation;
             let target = generation_folder(&self.folder, generation);
             match fs::rename(beside, &target) {
-                Ok(()) if self.is_kept(generation, last) => drop(self.heavy.insert(generation)),
+                Ok(()) if self.is_kept(generation, last) => {
+                    self.heavy.insert(generation);
+                    self.unsettled.insert(generation);
+                }
                 Ok(()) => {}
                 // A folder that holds anything is never replaced: another worker was first, with the same results.
                 Err(error) if matches!(error.kind(), ErrorKind::DirectoryNotEmpty | ErrorKind::AlreadyExists) => {
@@ -333,6 +340,21 @@ impl Journal for CellStore<'_> {
             Some(since) => since.seconds() >= self.commit_seconds,
         };
         if due || ended || self.pending_bytes > MANY_BYTES { Ok(self.commit_pending()?) } else { Ok(Commit::Won) }
+    }
+
+    fn settle(&mut self, draws: &mut BTreeMap<u32, Samples>) -> madloop_core::Result<()> {
+        /// Smaller draws stay in memory, but for tests.
+        const LEAST_BYTES: u64 = if cfg!(test) { 1 } else { 1 << 20 };
+        for generation in std::mem::take(&mut self.unsettled) {
+            if let Some(draw) = draws.get_mut(&generation).filter(|draw| draw.bytes() >= LEAST_BYTES)
+                && self.heavy.contains(&generation)
+                // Where there are no locks another worker may have removed them; those in memory are the same.
+                && let Ok(kept) = samples::read(&generation_folder(&self.folder, generation))
+            {
+                *draw = kept;
+            }
+        }
+        Ok(())
     }
 
     fn flush(&mut self) -> madloop_core::Result<Commit> {

@@ -9,12 +9,13 @@ use madloop_core::{Entry, Map, Record, Timing};
 
 use super::files::{self, CHECK_OUTPUT};
 use super::samples;
-use crate::report::{Scene, picture_in};
+use crate::report::{Scene, picture_in, strip};
 use crate::{Error, Result};
 
 const RECORD: &str = "record.json";
 const TIMING: &str = "timing.json";
 const PICTURE: &str = "grid.png";
+const LATENTS: &str = "latents.png";
 const LOSSES: &str = "loss.json";
 const MAP: &str = "map.json";
 pub(super) const MODEL: &str = "model";
@@ -34,6 +35,9 @@ pub(super) fn write(folder: &Path, entry: &Entry, scene: Option<&Scene>) -> Resu
     }
     if let Some(map) = &entry.map {
         put(MAP, serde_json::to_string(map))?;
+    }
+    if let Some(png) = entry.latents.as_ref().and_then(strip) {
+        files::write(&folder.join(LATENTS), &png)?;
     }
     let scored = entry.record.n_eval > 0;
     if let Some(draw) = entry.draw.as_ref().filter(|_| scored)
@@ -100,6 +104,11 @@ pub(crate) fn read_losses(folder: &Path) -> Vec<(usize, f64)> {
 pub(crate) fn read_map(folder: &Path) -> Option<Map> {
     let map: Map = serde_json::from_slice(&fs::read(folder.join(MAP)).ok()?).ok()?;
     (map.real.is_whole() && map.generated.is_whole()).then_some(map)
+}
+
+/// The samples of shared latents in a generation's folder, if it has some.
+pub(crate) fn read_latents(folder: &Path) -> Option<Arc<[u8]>> {
+    fs::read(folder.join(LATENTS)).ok().map(Into::into)
 }
 
 /// The picture of a generation's folder, if it has one.

@@ -11,7 +11,7 @@ use toml::Table;
 
 use super::files::{self, CHECK_OUTPUT, write_atomically};
 use super::generation::{
-    DAMAGED, generation_folder, generations, read_generation, read_losses, read_map, read_picture,
+    DAMAGED, generation_folder, generations, read_generation, read_latents, read_losses, read_map, read_picture,
 };
 use crate::config::Swept;
 use crate::{Error, Result};
@@ -37,6 +37,8 @@ pub struct StoredGeneration {
     pub timing: Timing,
     /// Its picture (PNG), if it has one.
     pub picture: Option<Arc<[u8]>>,
+    /// Samples of the latents that all generations share (PNG, one row), if it has some.
+    pub latents: Option<Arc<[u8]>>,
     /// Its loss curve, of families that have one: (step, mean loss since the last point).
     pub losses: Vec<(usize, f64)>,
     /// Its map beside real samples, if it has one.
@@ -188,8 +190,9 @@ impl RunDir {
             for generation in generations(&folder)? {
                 let folder = generation_folder(&folder, generation);
                 let (record, timing) = read_generation(&folder)?;
-                let (picture, losses, map) = (read_picture(&folder), read_losses(&folder), read_map(&folder));
-                all.push(StoredGeneration { record, timing, picture, losses, map });
+                let (picture, latents) = (read_picture(&folder), read_latents(&folder));
+                let (losses, map) = (read_losses(&folder), read_map(&folder));
+                all.push(StoredGeneration { record, timing, picture, latents, losses, map });
             }
         }
         Ok(all)

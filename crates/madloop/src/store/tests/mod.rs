@@ -119,6 +119,7 @@ impl Setting {
             generations: self.generations,
             schedule: ScoreSchedule::Every(1),
             template: Record::default(),
+            latents: 0,
             first: Arc::new(FirstGeneration::default()),
         };
         let real = RealPool::new(Real::Finite(real()), Seeds::new(5), OnExhausted::Error);

@@ -2,45 +2,51 @@
 
 use burn::tensor::{Device, Tensor, TensorData};
 
+use crate::fused::{self, on_cpu};
+
 /// What the rectifier of these networks lets through of a value below 0.
 const SLOPE: f32 = 0.2;
 
 /// Every channel of an image by its own factor: `[n, h, w, c]`, `[n, c]`.
 pub fn modulate(x: Tensor<4>, scale: Tensor<2>) -> Tensor<4> {
-    composed::modulate(x, scale)
+    if on_cpu(&x) { fused::style::modulate(x, scale) } else { composed::modulate(x, scale) }
 }
 
-/// sqrt(2) r(x scale + strength noise + bias) with r the rectifier of slope 0.2: `[n, h, w, c]`, `[n, c]`, (`[n, h, w]`, `[1]`), `[c]`. The
-/// noise has no gradient. (Karras et al. 2019, arXiv:1912.04958, figure 2c; the root of 2 keeps the variance.)
+/// sqrt(2) r(x scale + strength noise + bias) with r the rectifier of slope 0.2: `[n, h, w, c]`, `[n, c]`, `[n, h, w]`, `[1]`, `[c]`. The
+/// noise has no gradient, and scales are not 0. (Karras et al. 2019, arXiv:1912.04958, figure 2c; the root of 2 keeps the variance.)
 pub fn activate(
     x: Tensor<4>,
     scale: Tensor<2>,
-    noise: Option<(Tensor<3>, Tensor<1>)>,
+    noise: Tensor<3>,
+    strength: Tensor<1>,
     bias: Tensor<1>,
 ) -> Tensor<4> {
-    composed::activate(x, scale, noise, bias)
+    if on_cpu(&x) {
+        return fused::style::activate(x, scale, noise, strength, bias, SLOPE);
+    }
+    composed::activate(x, scale, noise, strength, bias)
 }
 
 /// Twice the size, by zeros between pixels and a filter of \[1, 3, 3, 1\] / 4 in both directions, 0 beyond the border: `[n, h, w, c]` ->
 /// `[n, 2 h, 2 w, c]`. (Karras et al. 2019, arXiv:1912.04958, appendix B.)
 pub fn blur_up(x: Tensor<4>) -> Tensor<4> {
-    composed::blur_up(x)
+    if on_cpu(&x) { fused::blur::up(x) } else { composed::blur_up(x) }
 }
 
 /// Half the size, by a filter of \[1, 3, 3, 1\] / 8 in both directions and every second pixel, 0 beyond the border: `[n, 2 h, 2 w, c]` ->
 /// `[n, h, w, c]`. Pixel i is at 2 i + 1/2 of the input.
 pub fn blur_down(x: Tensor<4>) -> Tensor<4> {
-    composed::blur_down(x)
+    if on_cpu(&x) { fused::blur::down(x) } else { composed::blur_down(x) }
 }
 
 /// Each 2 x 2 square of pixels as one: `[n, 2 h, 2 w, c]` -> `[n, h, w, 4 c]`, the square row after row.
 pub fn fold(x: Tensor<4>) -> Tensor<4> {
-    composed::fold(x)
+    if on_cpu(&x) { fused::blur::fold(x) } else { composed::fold(x) }
 }
 
 /// The inverse of [`fold`].
 pub fn unfold(x: Tensor<4>) -> Tensor<4> {
-    composed::unfold(x)
+    if on_cpu(&x) { fused::blur::unfold(x) } else { composed::unfold(x) }
 }
 
 /// Weights with which a convolution of the small image and [`unfold`] are the transposed convolution of stride 2 without border (y of
@@ -103,14 +109,13 @@ pub(super) mod composed {
     pub(in crate::ops) fn activate(
         x: Tensor<4>,
         scale: Tensor<2>,
-        noise: Option<(Tensor<3>, Tensor<1>)>,
+        noise: Tensor<3>,
+        strength: Tensor<1>,
         bias: Tensor<1>,
     ) -> Tensor<4> {
         let [n, h, w, c] = x.dims();
-        let mut y = modulate(x, scale) + bias.reshape([1, 1, 1, c]);
-        if let Some((noise, strength)) = noise {
-            y = y + noise.reshape([n, h, w, 1]) * strength.reshape([1, 1, 1, 1]);
-        }
+        let noise = noise.reshape([n, h, w, 1]) * strength.reshape([1, 1, 1, 1]);
+        let y = modulate(x, scale) + bias.reshape([1, 1, 1, c]) + noise;
         leaky(y, SLOPE) * std::f32::consts::SQRT_2
     }
 

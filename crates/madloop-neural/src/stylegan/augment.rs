@@ -17,10 +17,12 @@ use super::layers::Dual;
 use crate::random;
 
 /// p, moved so that the discriminator's verdict on real images stays where it is wanted: every 4 steps up where the mean sign of D(x) is
-/// above the target and down where it is below, from 0 to 1 in 500,000 images (section 3 of the paper).
+/// above the target and down where it is below, from 0 to 1 in a given number of images (section 3 of the paper).
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Adaptive {
     target: f64,
+    /// Images from p = 0 to p = 1.
+    whole: f64,
     p: f32,
     /// Sum of signs, and images and steps since p was moved.
     signs: f32,
@@ -30,10 +32,9 @@ pub(crate) struct Adaptive {
 
 impl Adaptive {
     const STEPS: f32 = 4.0;
-    const IMAGES: f32 = 500_000.0;
 
-    pub(crate) fn new(target: f64) -> Self {
-        Self { target, p: 0.0, signs: 0.0, images: 0.0, steps: 0.0 }
+    pub(crate) fn new(target: f64, whole: f64) -> Self {
+        Self { target, whole, p: 0.0, signs: 0.0, images: 0.0, steps: 0.0 }
     }
 
     pub(crate) fn probability(&self) -> f64 {
@@ -48,8 +49,8 @@ impl Adaptive {
         self.steps += 1.0;
         if self.steps >= Self::STEPS {
             let beyond = f64::from(self.signs / self.images) - self.target;
-            let direction = if beyond == 0.0 { 0.0 } else { beyond.signum() as f32 };
-            self.p = (self.p + direction * self.images / Self::IMAGES).clamp(0.0, 1.0);
+            let direction = if beyond == 0.0 { 0.0 } else { beyond.signum() };
+            self.p = (self.p + (direction * f64::from(self.images) / self.whole) as f32).clamp(0.0, 1.0);
             (self.signs, self.images, self.steps) = (0.0, 0.0, 0.0);
         }
     }
@@ -59,9 +60,9 @@ impl Adaptive {
     }
 
     /// From what [`Adaptive::kept`] gave.
-    pub(crate) fn restored(target: f64, kept: &[f32]) -> Self {
+    pub(crate) fn restored(target: f64, whole: f64, kept: &[f32]) -> Self {
         let at = |place: usize| kept.get(place).copied().unwrap_or(0.0);
-        Self { target, p: at(0), signs: at(1), images: at(2), steps: at(3) }
+        Self { target, whole, p: at(0), signs: at(1), images: at(2), steps: at(3) }
     }
 }
 
@@ -290,17 +291,43 @@ mod tests {
 
     #[test]
     fn the_probability_follows_the_signs() {
-        let mut adaptive = Adaptive::new(0.6);
+        let mut adaptive = Adaptive::new(0.6, 500_000.0);
         for _ in 0..8 {
             adaptive.see(&[1.0, 0.5, 2.0, 0.1]);
         }
         assert_eq!(adaptive.probability() as f32, 2.0 * 16.0 / 500_000.0);
-        let restored = Adaptive::restored(0.6, &adaptive.kept());
+        let restored = Adaptive::restored(0.6, 500_000.0, &adaptive.kept());
         assert_eq!(restored, adaptive);
         for _ in 0..80 {
             adaptive.see(&[-1.0, 0.5, 2.0, -0.1]);
         }
         assert_eq!(adaptive.probability(), 0.0);
+    }
+
+    #[test]
+    fn augmentation_is_affine_and_its_tangent_linear() {
+        let device = crate::backend::Device::cpu();
+        let image = |phase: f64| -> Tensor<4> {
+            let values: Vec<f32> = (0..5 * 16 * 16 * 3).map(|at| (at as f64 * 0.37 + phase).sin() as f32).collect();
+            Tensor::from_data(TensorData::new(values, [5, 16, 16, 3]), device.inner())
+        };
+        let host = |x: Tensor<4>| crate::params::to_host(x, "reading").expect("on the CPU");
+        let seeds = Seeds::new(3).at(1);
+        let of = |p, rows| Augmentation::new(p, [16, 3], seeds, Stream::TRAIN, rows, device.inner());
+        let all = of(1.0, 0..5);
+        let made = all.apply(Dual::new(image(0.0), image(1.0)));
+        let moved = all.apply((image(0.0) + image(1.0)).into()).value;
+        let (value, change) = (host(made.value.clone()), host(made.tangent.expect("followed")));
+        let worst = host(moved).into_iter().zip(value.iter().zip(&change)).map(|(moved, (value, change))| {
+            (moved - value - change).abs()
+        });
+        assert!(worst.fold(0.0, f32::max) < 1e-4);
+        let differs = value.iter().zip(host(image(0.0))).filter(|(a, b)| (*a - b).abs() > 1e-3).count();
+        assert!(differs > value.len() / 2, "{differs} of {}", value.len());
+        // Each image by its own number.
+        let alone = host(of(1.0, 2..3).apply(image(0.0).narrow(0, 2, 1).into()).value);
+        assert_eq!(alone, value[2 * 768..3 * 768]);
+        assert_eq!(host(of(0.0, 0..5).apply(image(0.0).into()).value), host(image(0.0)));
     }
 
     #[test]

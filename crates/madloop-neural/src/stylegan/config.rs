@@ -62,6 +62,8 @@ pub struct StyleGan2Config {
     pub ada: bool,
     /// Mean sign of the discriminator's verdict on real images that augmentation keeps, from -1 to 1.
     pub ada_target: f64,
+    /// Thousands of images in which augmentation can go from none to always.
+    pub ada_kimg: f64,
     /// Training steps from one checkpoint to the next.
     pub checkpoint_steps: u64,
 }
@@ -87,6 +89,7 @@ impl Default for StyleGan2Config {
             mbstd_group: 4,
             ada: false,
             ada_target: 0.6,
+            ada_kimg: 500.0,
             checkpoint_steps: 250,
         }
     }
@@ -154,6 +157,7 @@ impl StyleGan2Config {
         real("ema_kimg", self.ema_kimg, not_negative(self.ema_kimg), "from 0, such as 10")?;
         let target = self.ada_target;
         real("ada_target", target, (-1.0..=1.0).contains(&target), "from -1 to 1, such as 0.6")?;
+        real("ada_kimg", self.ada_kimg, positive(self.ada_kimg), "above 0, such as 500")?;
         whole("mbstd_group", self.mbstd_group as u64, 1, 65_536)?;
         if !self.batch.is_multiple_of(self.mbstd_group) {
             let group = self.mbstd_group;
@@ -242,7 +246,8 @@ impl StyleGan2Config {
         let more = json!({ "style_mixing": self.style_mixing, "r1_gamma": self.r1_gamma, "r1_every": self.r1_every,
             "path_length_weight": self.path_length_weight, "path_every": self.path_every, "batch": self.batch,
             "learning_rate": self.learning_rate, "betas": self.betas, "ema_kimg": self.ema_kimg,
-            "mbstd_group": self.mbstd_group, "ada": self.ada, "ada_target": self.ada_target });
+            "mbstd_group": self.mbstd_group, "ada": self.ada, "ada_target": self.ada_target,
+            "ada_kimg": self.ada_kimg });
         if let (Some(about), Value::Object(more)) = (about.as_object_mut(), more) {
             about.extend(more);
         }

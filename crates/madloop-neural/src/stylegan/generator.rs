@@ -88,13 +88,13 @@ impl Synthesis {
         let [n, _] = styles[0].value.dims();
         let mut x: Dual<4> = weights.get::<4>(self.start).repeat_dim(0, n).into();
         let mut image: Option<Dual<4>> = None;
-        let (mut at, mut noise) = (0, noise.iter().cloned());
+        let mut at = 0;
         for block in &self.blocks {
             if let Some(up) = &block.up {
-                x = up.forward(weights, x, &styles[at], noise.next());
+                x = up.forward(weights, x, &styles[at], noise[at].clone());
                 at += 1;
             }
-            x = block.conv.forward(weights, x, &styles[at], noise.next());
+            x = block.conv.forward(weights, x, &styles[at], noise[at].clone());
             at += 1;
             image = Some(block.to_image.forward(weights, image, x.clone(), &styles[at]));
         }
@@ -148,7 +148,7 @@ impl StyledConv {
         }
     }
 
-    fn forward(&self, weights: &Weights, x: Dual<4>, style: &Dual<2>, noise: Option<Tensor<3>>) -> Dual<4> {
+    fn forward(&self, weights: &Weights, x: Dual<4>, style: &Dual<2>, noise: Tensor<3>) -> Dual<4> {
         let weight = weights.get::<4>(self.weight);
         let [_, _, input, output] = weight.dims();
         let gain = self.gain;
@@ -171,11 +171,13 @@ impl StyledConv {
             }
             false => x.map(|x| ops::conv2d(x, weight.clone(), None, 1)),
         };
-        let noise = noise.map(|noise| (noise, weights.get::<1>(self.strength)));
-        let bias = weights.get::<1>(self.bias);
-        let value = ops::activate(y.value.clone(), demodulation.clone(), noise, bias);
-        let tangent = Dual { value: y.value, tangent: y.tangent };
-        let tangent = tangent.modulate(Dual { value: demodulation, tangent: change }).tangent.map(|tangent| {
+        let (strength, bias) = (weights.get::<1>(self.strength), weights.get::<1>(self.bias));
+        let Some(tangent) = y.tangent else {
+            return ops::activate(y.value, demodulation, noise, strength, bias).into();
+        };
+        let value = ops::activate(y.value.clone(), demodulation.clone(), noise, strength, bias);
+        let y = Dual::new(y.value, tangent).modulate(Dual { value: demodulation, tangent: change });
+        let tangent = y.tangent.map(|tangent| {
             ops::leaky_along(value.clone().without_autodiff(), tangent, super::SLOPE) * std::f32::consts::SQRT_2
         });
         Dual { value, tangent }

@@ -60,7 +60,7 @@ pub(crate) struct Memory {
 impl Memory {
     pub(crate) fn new(config: &StyleGan2Config, device: &Device) -> Self {
         let zeros = |length| flat(vec![0.0; length], device.inner());
-        let adaptive = config.ada.then(|| Adaptive::new(config.ada_target));
+        let adaptive = config.ada.then(|| Adaptive::new(config.ada_target, 1000.0 * config.ada_kimg));
         Self { style: zeros(config.latent), length: zeros(1), adaptive }
     }
 }
@@ -217,7 +217,10 @@ impl Game for Contest<'_> {
             match name {
                 STYLE => self.memory.style = flat(values, self.device.inner()),
                 LENGTH => self.memory.length = flat(values, self.device.inner()),
-                _ => self.memory.adaptive = Some(Adaptive::restored(self.config.ada_target, &values)),
+                _ => {
+                    let (target, whole) = (self.config.ada_target, 1000.0 * self.config.ada_kimg);
+                    self.memory.adaptive = Some(Adaptive::restored(target, whole, &values));
+                }
             }
         }
     }

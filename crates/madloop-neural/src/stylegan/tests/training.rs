@@ -9,7 +9,7 @@ use crate::testing::{lambda, model, saved, train_in};
 #[test]
 fn a_resumed_training_equals_one_that_never_stopped() {
     for (ada, channels) in [(false, 1), (true, 3)] {
-        let config = StyleGan2Config { checkpoint_steps: 4, ada, ..tiny(11) };
+        let config = StyleGan2Config { checkpoint_steps: 4, ada, ada_target: -1.0, ada_kimg: 0.05, ..tiny(11) };
         let (trainer, mix) = (trainer(&config), spots(10, channels, false));
         let mut scratch = MemoryBlobs::default();
         let straight = saved(&*model(train_in(trainer.as_ref(), &mix, &mut scratch, None).expect("trains")));
@@ -34,7 +34,7 @@ fn a_resumed_training_equals_one_that_never_stopped() {
 #[test]
 fn threads_change_nothing() {
     // Wide enough for the vector kernels and for jobs on several threads.
-    let config = StyleGan2Config { fmap_max: 16, batch: 8, ada: true, ..tiny(5) };
+    let config = StyleGan2Config { fmap_max: 16, batch: 8, ada: true, ada_target: -1.0, ada_kimg: 0.05, ..tiny(6) };
     let mix = spots(24, 3, true);
     let run = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
@@ -128,8 +128,8 @@ fn regularisers_and_augmentation_change_what_is_learned() {
         StyleGan2Config { r1_gamma: Some(1.0), ..plain.clone() },
         StyleGan2Config { path_length_weight: 2.0, ..plain.clone() },
         StyleGan2Config { style_mixing: 0.9, ..plain.clone() },
-        // Below every mean sign, so that augmentation begins after 4 steps.
-        StyleGan2Config { ada: true, ada_target: -1.0, ..plain.clone() },
+        // Below almost every mean sign, so that augmentation begins after 4 steps.
+        StyleGan2Config { ada: true, ada_target: -1.0, ada_kimg: 0.02, ..plain.clone() },
     ] {
         assert!(of(&config) != without, "{config:?}");
     }

@@ -93,10 +93,7 @@ impl<C: CheckpointStrategy> BlurOp for Autodiff<Flex, C> {
     }
 }
 
-fn apply<C: CheckpointStrategy>(
-    x: FloatTensor<Autodiff<Flex, C>>,
-    resize: Resize,
-) -> FloatTensor<Autodiff<Flex, C>> {
+fn apply<C: CheckpointStrategy>(x: FloatTensor<Autodiff<Flex, C>>, resize: Resize) -> FloatTensor<Autodiff<Flex, C>> {
     let (x, guard) = x.into_parts();
     match Transposed.prepare::<C>([guard]).compute_bound().stateful() {
         OpsKind::Tracked(prep) => prep.finish(resize, resize.of(x)),

@@ -129,8 +129,9 @@ impl Backward<Flex, 2> for Modulate {
             (Some(_), None) => dx = Some(alike(&x, |dx| style::modulate(c, values(&dy), values(&scale), dx))),
             (_, Some(of_scale)) => {
                 let dscale = alike(&scale, |dscale| {
-                    let mut run =
-                        |dx: Option<&mut [f32]>| style::modulate_gradient(c, values(&x), values(&scale), values(&dy), dx, dscale);
+                    let mut run = |dx: Option<&mut [f32]>| {
+                        style::modulate_gradient(c, values(&x), values(&scale), values(&dy), dx, dscale)
+                    };
                     match of_x {
                         None => run(None),
                         Some(_) => dx = Some(alike(&x, |dx| run(Some(dx)))),

@@ -21,7 +21,7 @@ fn check(images: &[usize], per_image: &[usize], c: usize) -> usize {
     assert!(c > 0 && factors.is_multiple_of(c), "{factors} factors of {c} channels");
     assert!(images.iter().all(|&n| n == len) && per_image.iter().all(|&n| n == factors), "lengths of styled images");
     assert!(len == 0 || (factors > 0 && len.is_multiple_of(factors)), "{len} numbers for {factors} factors");
-    if factors == 0 { 0 } else { len / factors }
+    len.checked_div(factors).unwrap_or(0)
 }
 
 /// `y[b, p, c] = x[b, p, c] scale[b, c]`.

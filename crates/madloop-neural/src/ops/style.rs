@@ -14,13 +14,7 @@ pub fn modulate(x: Tensor<4>, scale: Tensor<2>) -> Tensor<4> {
 
 /// sqrt(2) r(x scale + strength noise + bias) with r the rectifier of slope 0.2: `[n, h, w, c]`, `[n, c]`, `[n, h, w]`, `[1]`, `[c]`. The
 /// noise has no gradient, and scales are not 0. (Karras et al. 2019, arXiv:1912.04958, figure 2c; the root of 2 keeps the variance.)
-pub fn activate(
-    x: Tensor<4>,
-    scale: Tensor<2>,
-    noise: Tensor<3>,
-    strength: Tensor<1>,
-    bias: Tensor<1>,
-) -> Tensor<4> {
+pub fn activate(x: Tensor<4>, scale: Tensor<2>, noise: Tensor<3>, strength: Tensor<1>, bias: Tensor<1>) -> Tensor<4> {
     if on_cpu(&x) {
         return fused::style::activate(x, scale, noise, strength, bias, SLOPE);
     }

@@ -318,9 +318,10 @@ mod tests {
         let made = all.apply(Dual::new(image(0.0), image(1.0)));
         let moved = all.apply((image(0.0) + image(1.0)).into()).value;
         let (value, change) = (host(made.value.clone()), host(made.tangent.expect("followed")));
-        let worst = host(moved).into_iter().zip(value.iter().zip(&change)).map(|(moved, (value, change))| {
-            (moved - value - change).abs()
-        });
+        let worst = host(moved)
+            .into_iter()
+            .zip(value.iter().zip(&change))
+            .map(|(moved, (value, change))| (moved - value - change).abs());
         assert!(worst.fold(0.0, f32::max) < 1e-4);
         let differs = value.iter().zip(host(image(0.0))).filter(|(a, b)| (*a - b).abs() > 1e-3).count();
         assert!(differs > value.len() / 2, "{differs} of {}", value.len());

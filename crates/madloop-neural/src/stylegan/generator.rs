@@ -59,9 +59,8 @@ impl Synthesis {
         let block = |size: usize| {
             let mut declare = declare.at(format_args!("block.{size}"));
             let wide = of.at(size);
-            let up = |mut declare: Declare<'_>| {
-                StyledConv::new(declare.at("up"), [of.at(size / 2), wide], latent, true)
-            };
+            let up =
+                |mut declare: Declare<'_>| StyledConv::new(declare.at("up"), [of.at(size / 2), wide], latent, true);
             Block {
                 up: (size > 4).then(|| up(declare.all())),
                 conv: StyledConv::new(declare.at("conv"), [wide, wide], latent, false),

@@ -9,11 +9,11 @@ use super::FAMILY;
 use super::config::StyleGan2Config;
 use super::losses::{Contest, DISCRIMINATOR, GENERATOR, Memory, Phase};
 use super::model::StyleGan2;
+use crate::Result;
 use crate::backend::Device;
 use crate::params::to_host;
 use crate::scale::Scale;
 use crate::train::{Fit, Plan, Role, Turn, check_pixels, fit_all, non_finite};
-use crate::Result;
 
 pub(crate) struct StyleGan2Trainer {
     pub(crate) config: StyleGan2Config,

@@ -63,13 +63,7 @@ impl State {
     }
 
     /// Writes everything, under the names of the networks and their parameters.
-    pub(crate) fn save(
-        &self,
-        roles: &[Role],
-        game: &dyn Game,
-        blobs: &mut dyn Blobs,
-        identity: &Value,
-    ) -> Result<()> {
+    pub(crate) fn save(&self, roles: &[Role], game: &dyn Game, blobs: &mut dyn Blobs, identity: &Value) -> Result<()> {
         let mut file = TensorFile::new(FILE, identity.clone());
         for (role, learner) in roles.iter().zip(&self.learners) {
             let parts = PARTS.into_iter().zip([&learner.weights, &learner.first, &learner.second]);

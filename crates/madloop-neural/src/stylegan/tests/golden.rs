@@ -56,7 +56,12 @@ fn weights(layout: Layout, declared: &Value) -> Weights {
     assert_eq!(layout.specs().len(), declared.len());
     let values = layout.specs().iter().zip(declared).enumerate().map(|(at, (spec, declared))| {
         assert_eq!(declared[0].as_str(), Some(&spec.path[..]));
-        assert_eq!(numbers(&declared[1]), spec.shape.iter().map(|size| *size as f64).collect::<Vec<_>>(), "{}", spec.path);
+        assert_eq!(
+            numbers(&declared[1]),
+            spec.shape.iter().map(|size| *size as f64).collect::<Vec<_>>(),
+            "{}",
+            spec.path
+        );
         let (mapping, bias) = (spec.path.starts_with("mapping"), spec.path.ends_with("bias"));
         let size = match (mapping, bias) {
             (true, true) => 10.0,

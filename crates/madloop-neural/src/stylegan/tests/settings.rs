@@ -23,7 +23,10 @@ fn bad_settings_name_their_key() {
         (StyleGan2Config { ema_kimg: -1.0, ..default() }, "model.ema_kimg is -1"),
         (StyleGan2Config { ada_target: 2.0, ..default() }, "model.ada_target is 2"),
         (StyleGan2Config { ada_kimg: 0.0, ..default() }, "model.ada_kimg is 0"),
-        (StyleGan2Config { batch: 10, ..default() }, "model.batch is 10: it must be a multiple of model.mbstd_group, which is 4; try 12"),
+        (
+            StyleGan2Config { batch: 10, ..default() },
+            "model.batch is 10: it must be a multiple of model.mbstd_group, which is 4; try 12",
+        ),
     ] {
         let error = config.check().expect_err(words).to_string();
         assert!(error.contains(words), "{error}");

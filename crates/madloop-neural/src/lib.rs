@@ -19,6 +19,7 @@ pub mod ops;
 mod params;
 mod random;
 mod scale;
+mod stylegan;
 #[cfg(test)]
 mod testing;
 mod train;
@@ -29,5 +30,6 @@ pub use ddpm::{DdpmConfig, NetworkKind, NoiseSchedule, Sampler};
 pub use error::{Error, Result};
 pub use flow::FlowConfig;
 pub use lenet::{Lenet, LenetConfig, LenetError, downstream_accuracy, train_lenet};
+pub use stylegan::StyleGan2Config;
 pub use train::Decay;
 pub use wgan::{Beginning, GanNetwork, WganConfig};

@@ -12,8 +12,10 @@ use crate::fused::{self, on_cpu};
 use crate::kernels::adam::Adam;
 
 mod flow;
+mod style;
 
 pub use flow::{couple, coupling_log_det, lu_matrix, uncouple};
+pub use style::{activate, blur_down, blur_up, down_weight, fold, modulate, unfold, up_weight};
 
 /// x W + b: `[n, i]`, `[i, o]`, `[o]` -> `[n, o]`.
 pub fn linear(x: Tensor<2>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<2> {

@@ -5,6 +5,7 @@
 //! [`Tensor`]s for `ops.rs`, which asks [`on_cpu`] before, because other devices have no such backend.
 
 pub(crate) mod adam;
+pub(crate) mod blur;
 pub(crate) mod conv;
 pub(crate) mod coupling;
 pub(crate) mod join;
@@ -14,6 +15,7 @@ pub(crate) mod lu;
 pub(crate) mod norm;
 mod pool;
 pub(crate) mod silu;
+pub(crate) mod style;
 pub(crate) mod tanh;
 pub(crate) mod upsample;
 

@@ -11,33 +11,39 @@ const LARGE: usize = 1 << 12;
 
 static POOL: Mutex<Option<Pool>> = Mutex::new(None);
 
+/// Buffers asked for in which a free one is not taken before it may be given up: steps of several networks need other sizes by turns.
+const PATIENCE: u64 = 1 << 12;
+
 #[derive(Default)]
 struct Pool {
-    /// The longest unused first.
-    free: Vec<Vec<f32>>,
+    /// The longest unused first, each with the number of buffers asked for before it came back.
+    free: Vec<(u64, Vec<f32>)>,
+    /// Buffers asked for.
+    asked: u64,
     /// Buffers made here, by length: as many are kept at most, because other operations hand in some that they do not take again.
     made: HashMap<usize, usize>,
 }
 
 impl Pool {
-    /// A free buffer of n numbers; else one that makes room, because other sizes are needed now than before.
-    fn take(&mut self, n: usize) -> Result<Vec<f32>, Option<Vec<f32>>> {
-        if let Some(at) = self.free.iter().rposition(|buffer| buffer.len() == n) {
-            return Ok(self.free.remove(at));
+    /// A free buffer of n numbers; else those that make room, because other sizes are needed now than long before.
+    fn take(&mut self, n: usize) -> Result<Vec<f32>, Vec<Vec<f32>>> {
+        self.asked += 1;
+        if let Some(at) = self.free.iter().rposition(|(_, buffer)| buffer.len() == n) {
+            return Ok(self.free.remove(at).1);
         }
         *self.made.entry(n).or_default() += 1;
-        let stale = (!self.free.is_empty()).then(|| self.free.remove(0));
-        if let Some(stale) = &stale {
-            self.forget(stale.len());
-        }
+        let asked = self.asked;
+        let stale = self.free.iter().take_while(|(at, _)| asked - at > PATIENCE).count();
+        let stale: Vec<Vec<f32>> = self.free.drain(..stale).map(|(_, buffer)| buffer).collect();
+        stale.iter().for_each(|stale| self.forget(stale.len()));
         Err(stale)
     }
 
     fn give(&mut self, buffer: Vec<f32>) {
         let n = buffer.len();
-        let kept = self.free.iter().filter(|buffer| buffer.len() == n).count();
+        let kept = self.free.iter().filter(|(_, buffer)| buffer.len() == n).count();
         if kept < self.made.get(&n).copied().unwrap_or(0) {
-            self.free.push(buffer);
+            self.free.push((self.asked, buffer));
         }
     }
 

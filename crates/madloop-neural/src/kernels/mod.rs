@@ -5,6 +5,7 @@
 //! Vectors are chosen at run time, see [`Level`].
 
 pub mod adam;
+pub mod blur;
 pub mod conv;
 pub mod coupling;
 pub mod exp;
@@ -17,6 +18,7 @@ pub mod norm;
 pub mod resample;
 mod scratch;
 mod simd;
+pub mod style;
 mod tile;
 
 pub use level::{Level, with_level};

@@ -46,14 +46,14 @@ impl Adam {
     /// The b1 and b2 that the algorithm's authors give.
     pub(crate) const BETAS: [f32; 2] = [0.9, 0.999];
 
-    /// Update `update` of `of`, counted from 0; `norm` is the gradient's.
+    /// Update `update` of `of`, counted from 0; `norm` is the gradient's. The average follows where `averages`.
     pub(crate) fn step(
         &self,
         learner: &mut Learner,
         gradients: Vec<Tensor<1>>,
         norm: f64,
-        update: u64,
-        of: u64,
+        [update, of]: [u64; 2],
+        averages: bool,
     ) -> Result<()> {
         let before = update as f64;
         let now = before + 1.0;
@@ -68,7 +68,7 @@ impl Adam {
             epsilon: EPS,
             decay: 0.0,
             scale: if norm > self.clip { (self.clip / norm) as f32 } else { 1.0 },
-            average: self.ema.min((1.0 + now) / (10.0 + now)) as f32,
+            average: if averages { self.ema.min((1.0 + now) / (10.0 + now)) as f32 } else { 1.0 },
         };
 
         // Old values are moved in, so that their memory is used again.

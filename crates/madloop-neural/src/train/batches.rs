@@ -21,7 +21,6 @@ pub(crate) struct Batch {
 /// that batches are whole and reach over the end of an epoch.
 pub(crate) struct Batches<'a> {
     mix: &'a Mix,
-    batch: usize,
     seeds: Seeds,
     /// An epoch and its order.
     order: Option<(u64, Vec<u32>)>,
@@ -30,19 +29,19 @@ pub(crate) struct Batches<'a> {
 impl<'a> Batches<'a> {
     const ORDER: Stream = Stream::named("neural/order");
 
-    pub(crate) fn new(mix: &'a Mix, batch: usize, seeds: Seeds) -> Self {
-        Self { mix, batch, seeds, order: None }
+    pub(crate) fn new(mix: &'a Mix, seeds: Seeds) -> Self {
+        Self { mix, seeds, order: None }
     }
 
-    /// Batch `at`, counted from 0, without its samples.
-    pub(crate) fn examples(&self, at: u64) -> Batch {
-        let first = at * self.batch as u64;
-        Batch { values: Vec::new(), labels: Vec::new(), examples: first..first + self.batch as u64 }
+    /// Batch `at` of `batch` rows, counted from 0, without its samples.
+    pub(crate) fn examples(at: u64, batch: usize) -> Batch {
+        let first = at * batch as u64;
+        Batch { values: Vec::new(), labels: Vec::new(), examples: first..first + batch as u64 }
     }
 
-    /// Batch `at`, counted from 0.
-    pub(crate) fn get(&mut self, at: u64) -> Batch {
-        let Batch { examples, .. } = self.examples(at);
+    /// Batch `at` of `batch` rows, counted from 0.
+    pub(crate) fn get(&mut self, at: u64, batch: usize) -> Batch {
+        let Batch { examples, .. } = Self::examples(at, batch);
         let rows: Vec<usize> = examples.clone().map(|example| self.row(example)).collect();
         let dim = self.mix.dim();
         let mut values = vec![0.0; rows.len() * dim];
@@ -82,8 +81,8 @@ mod tests {
     fn every_epoch_uses_every_row_once_in_its_own_order() {
         let set = Samples::from_f32(Shape::vector(1), (0..7).map(|v| v as f32).collect()).expect("seven");
         let mix = Mix::of(set).expect("one part");
-        let mut batches = Batches::new(&mix, 3, Seeds::new(4).at(1));
-        let used: Vec<f32> = (0..14).flat_map(|step| batches.get(step).values).collect();
+        let mut batches = Batches::new(&mix, Seeds::new(4).at(1));
+        let used: Vec<f32> = (0..14).flat_map(|step| batches.get(step, 3).values).collect();
         for epoch in used.chunks_exact(7) {
             let mut sorted = epoch.to_vec();
             sorted.sort_by(f32::total_cmp);
@@ -91,7 +90,7 @@ mod tests {
         }
         assert_ne!(used[..7], used[7..14]);
         // A batch in the middle is the same when it comes first.
-        let alone = Batches::new(&mix, 3, Seeds::new(4).at(1)).get(5);
+        let alone = Batches::new(&mix, Seeds::new(4).at(1)).get(5, 3);
         assert_eq!(alone.values, used[15..18]);
         assert_eq!(alone.examples, 15..18);
     }

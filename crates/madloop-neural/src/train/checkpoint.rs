@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use madloop_core::{Blobs, Seeds};
 use serde_json::Value;
 
-use super::Role;
+use super::{Game, Role};
 use crate::Result;
 use crate::file::{Kind, TensorFile};
 use crate::params::{Layout, Weights};
@@ -33,6 +33,8 @@ const STEP: &str = "step";
 const LOSSES: &str = "losses";
 const PARTS: [&str; 3] = ["weights/", "adam.first/", "adam.second/"];
 const AVERAGE: &str = "average/";
+/// What the game keeps.
+const GAME: &str = "game/";
 
 impl Learner {
     fn initial(role: &Role, seeds: Seeds, device: &Device) -> Self {
@@ -61,7 +63,7 @@ impl State {
     }
 
     /// Writes everything, under the names of the networks and their parameters.
-    pub(crate) fn save(&self, roles: &[Role], blobs: &mut dyn Blobs, identity: &Value) -> Result<()> {
+    pub(crate) fn save(&self, roles: &[Role], game: &dyn Game, blobs: &mut dyn Blobs, identity: &Value) -> Result<()> {
         let mut file = TensorFile::new(FILE, identity.clone());
         for (role, learner) in roles.iter().zip(&self.learners) {
             let parts = PARTS.into_iter().zip([&learner.weights, &learner.first, &learner.second]);
@@ -69,16 +71,25 @@ impl State {
                 file.put_weights(&role.prefix(part), weights)?;
             }
         }
+        for (name, values) in game.kept()? {
+            file.put_f32(&format!("{GAME}{name}"), &values);
+        }
         file.put_u64(STEP, &[self.step()]);
         file.put_f64(LOSSES, &self.losses);
         file.save(blobs)
     }
 
-    /// Reads what [`State::save`] wrote; `None` when there is nothing.
+    /// Reads what [`State::save`] wrote, into the game too; `None` when there is nothing.
     ///
     /// # Errors
-    /// A file that is damaged, of another identity, or whose tensors are not exactly those of the networks.
-    pub(crate) fn load(roles: &[Role], blobs: &dyn Blobs, identity: &Value, device: &Device) -> Result<Option<Self>> {
+    /// A file that is damaged, of another identity, or whose tensors are not exactly those of the networks and the game.
+    pub(crate) fn load(
+        roles: &[Role],
+        game: &mut dyn Game,
+        blobs: &dyn Blobs,
+        identity: &Value,
+        device: &Device,
+    ) -> Result<Option<Self>> {
         let Some(mut file) = TensorFile::load(FILE, blobs)? else { return Ok(None) };
         file.check_made_by(identity)?;
         let mut learners = Vec::new();
@@ -88,12 +99,21 @@ impl State {
             let average = role.averaged.then(|| take(AVERAGE, &role.layout)).transpose()?;
             learners.push(Learner { weights: weights?, first: first?, second: second?, average });
         }
+        let mut kept = game.kept()?;
+        for (name, values) in &mut kept {
+            let found = file.take_f32(&format!("{GAME}{name}"))?;
+            if found.len() != values.len() {
+                return Err(file.bad(format!("{GAME}{name} has {} numbers instead of {}", found.len(), values.len())));
+            }
+            *values = found;
+        }
         let losses = file.take_f64(LOSSES)?;
         let step = file.take_u64(STEP)?;
         if step != [losses.len() as u64] {
             return Err(file.bad(format!("it is of step {step:?} and has {} losses", losses.len())));
         }
         file.finish()?;
+        game.restore(kept);
         Ok(Some(Self { learners, losses }))
     }
 }

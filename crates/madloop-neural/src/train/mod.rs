@@ -7,6 +7,7 @@ mod batches;
 mod checkpoint;
 mod input;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use burn::tensor::{Device, Tensor};
@@ -37,24 +38,64 @@ pub(crate) trait Objective {
 
 /// What a family trains whose networks learn in turns, each from the others as they then are.
 pub(crate) trait Game {
-    /// The loss of each row of a batch for network `turn`, `[batch]`. Its weights among `networks` are tracked, the others' are
-    /// constants. Random numbers are addressed by the network and the batch's examples.
-    fn losses(&self, turn: usize, networks: &[Weights], batch: &Batch) -> Tensor<1>;
+    /// The loss of each row of a batch in turn `turn`, `[batch]`. The weights of the network whose turn it is are tracked, the
+    /// others' are constants. Random numbers are addressed by the turn and the batch's examples.
+    ///
+    /// # Errors
+    /// Those of the device.
+    fn losses(&mut self, turn: usize, networks: &[Weights], batch: &Batch) -> Result<Tensor<1>>;
+
+    /// What the next losses depend on besides the networks, by name: running means and the like, which checkpoints keep.
+    fn kept(&self) -> Result<Kept> {
+        Ok(Kept::new())
+    }
+
+    /// Goes on from what [`Game::kept`] gave: all of its names, each with as many numbers.
+    fn restore(&mut self, _kept: Kept) {}
 }
+
+/// Numbers that a game keeps beside its networks.
+pub(crate) type Kept = BTreeMap<&'static str, Vec<f32>>;
 
 /// A network of a training, and how it learns.
 pub(crate) struct Role {
     /// Its name in messages and checkpoints; empty where it is the only one.
     pub(crate) name: &'static str,
     pub(crate) layout: Arc<Layout>,
-    /// Updates a training step.
-    pub(crate) updates: u64,
-    /// Whether its loss looks at training samples; else its batches have examples alone.
-    pub(crate) sees_samples: bool,
+    /// How it learns, where that is not as the plan has it.
+    pub(crate) adam: Option<Adam>,
     /// Whether a moving average of its parameters is kept.
     pub(crate) averaged: bool,
     /// Its beginning, where that is not drawn from the seeds.
     pub(crate) start: Option<Weights>,
+}
+
+/// A part of a training step: updates of one network by one loss.
+pub(crate) struct Turn {
+    /// The network's place among the roles.
+    pub(crate) role: usize,
+    /// Updates a turn.
+    pub(crate) updates: u64,
+    /// The turn comes in every such step only, beginning with the first.
+    pub(crate) every: u64,
+    /// Samples of an update.
+    pub(crate) batch: usize,
+    /// Whether its loss looks at training samples; else its batches have examples alone.
+    pub(crate) sees_samples: bool,
+    /// Whether the moving average of the parameters, where there is one, follows these updates.
+    pub(crate) averages: bool,
+}
+
+impl Turn {
+    /// One update in every step.
+    pub(crate) fn each_step(role: usize, batch: usize) -> Self {
+        Self { role, updates: 1, every: 1, batch, sees_samples: true, averages: true }
+    }
+
+    /// Updates before step `step`, from 0.
+    fn updates_before(&self, step: u64) -> u64 {
+        step.div_ceil(self.every) * self.updates
+    }
 }
 
 impl Role {
@@ -114,41 +155,43 @@ pub(crate) fn fit(
 ) -> Result<Fit> {
     struct Sole<'a>(&'a dyn Objective);
     impl Game for Sole<'_> {
-        fn losses(&self, turn: usize, networks: &[Weights], batch: &Batch) -> Tensor<1> {
-            self.0.losses(&networks[turn], batch)
+        fn losses(&mut self, turn: usize, networks: &[Weights], batch: &Batch) -> Result<Tensor<1>> {
+            Ok(self.0.losses(&networks[turn], batch))
         }
     }
-    let first = || Batches::new(mix, plan.batch, context.seeds).get(0);
+    let first = || Batches::new(mix, context.seeds).get(0, plan.batch);
     let start = objective.begin(&|| Weights::initial(layout, context.seeds, device), &first)?;
     let layout = layout.clone();
     let averaged = plan.adam.ema > 0.0;
-    let role = Role { name: "", layout, updates: 1, sees_samples: true, averaged, start };
-    Ok(match fit_all(&Sole(objective), &[role], mix, plan, context, device)? {
+    let role = Role { name: "", layout, adam: None, averaged, start };
+    let turn = Turn::each_step(0, plan.batch);
+    Ok(match fit_all(&mut Sole(objective), &[role], &[turn], mix, plan, context, device)? {
         Fit::Ended(why) => Fit::Ended(why),
         Fit::Done(FittedAll { mut averages, losses }) => Fit::Done(Fitted { average: averages.remove(0), losses }),
     })
 }
 
-/// Trains several networks in turns, as [`fit`] trains one. A step gives the networks their updates in the order of `roles`.
+/// Trains several networks in turns, as [`fit`] trains one. A step takes its turns in their order.
 pub(crate) fn fit_all(
-    game: &dyn Game,
+    game: &mut dyn Game,
     roles: &[Role],
+    turns: &[Turn],
     mix: &Mix,
     plan: &Plan,
     context: &mut Context<'_>,
     device: &Device,
 ) -> Result<Fit<FittedAll>> {
-    let mut state = match State::load(roles, context.scratch, &plan.identity, device)? {
+    let mut state = match State::load(roles, game, context.scratch, &plan.identity, device)? {
         Some(state) => state,
         None => State::initial(roles, context.seeds, device),
     };
-    let mut batches = Batches::new(mix, plan.batch, context.seeds);
+    let mut batches = Batches::new(mix, context.seeds);
     while state.step() < plan.steps {
         if context.cancel.is_requested() {
-            state.save(roles, context.scratch, &plan.identity)?;
+            state.save(roles, game, context.scratch, &plan.identity)?;
             context.cancel.check()?;
         }
-        let loss = match train_step(game, roles, &mut state, &mut batches, plan)? {
+        let loss = match train_step(game, roles, turns, &mut state, &mut batches, plan)? {
             Ok(loss) => loss,
             Err(why) => return Ok(Fit::Ended(why)),
         };
@@ -157,28 +200,37 @@ pub(crate) fn fit_all(
         // The last step is kept, too, where training is long: sampling may take longer.
         let is_last = state.step() == plan.steps && plan.steps >= plan.checkpoint_steps;
         if state.step().is_multiple_of(plan.checkpoint_steps) || is_last {
-            state.save(roles, context.scratch, &plan.identity)?;
+            state.save(roles, game, context.scratch, &plan.identity)?;
         }
     }
     let averages = state.learners.into_iter().map(checkpoint::Learner::averaged).collect();
     Ok(Fit::Done(FittedAll { averages, losses: state.losses }))
 }
 
-/// One step: the mean loss of the first network before its updates, or why training cannot go on.
+/// One step: the mean loss of the first turn before its updates, or why training cannot go on.
 fn train_step(
-    game: &dyn Game,
+    game: &mut dyn Game,
     roles: &[Role],
+    turns: &[Turn],
     state: &mut State,
     batches: &mut Batches<'_>,
     plan: &Plan,
 ) -> Result<Result<f64, String>> {
     let step = state.step();
     let mut leading = 0.0;
-    for (turn, role) in roles.iter().enumerate() {
-        for now in 0..role.updates {
-            let at = step * role.updates + now;
-            let batch = if role.sees_samples { batches.get(at) } else { batches.examples(at) };
-            let (loss, norm) = update(game, turn, state, &batch, plan, [at, plan.steps * role.updates])?;
+    for (at, turn) in turns.iter().enumerate().filter(|(_, turn)| step.is_multiple_of(turn.every)) {
+        let role = &roles[turn.role];
+        // Updates of the network before this turn, and in the whole training.
+        let others = || turns.iter().enumerate().filter(|(_, other)| other.role == turn.role);
+        let before = others().map(|(place, other)| other.updates_before(step + u64::from(place < at))).sum::<u64>();
+        let all = others().map(|(_, other)| other.updates_before(plan.steps)).sum();
+        for now in 0..turn.updates {
+            let number = step * turn.updates + now;
+            let batch = match turn.sees_samples {
+                true => batches.get(number, turn.batch),
+                false => Batches::examples(number, turn.batch),
+            };
+            let (loss, norm) = update(game, (at, turn), role, state, &batch, plan, [before + now, all])?;
             if !(loss.is_finite() && norm.is_finite()) {
                 return Ok(Err(format!(
                     "{} is {loss} and its gradient's norm {norm} at step {} of {}; a lower learning_rate may \
@@ -188,8 +240,8 @@ fn train_step(
                     plan.steps
                 )));
             }
-            if turn == 0 {
-                leading += loss / role.updates as f64;
+            if at == 0 {
+                leading += loss / turn.updates as f64;
             }
         }
     }
@@ -198,21 +250,22 @@ fn train_step(
 
 /// One update of one network: the loss before it, and the norm of its gradient.
 fn update(
-    game: &dyn Game,
-    turn: usize,
+    game: &mut dyn Game,
+    (at, turn): (usize, &Turn),
+    role: &Role,
     state: &mut State,
     batch: &Batch,
     plan: &Plan,
-    [at, of]: [u64; 2],
+    [number, of]: [u64; 2],
 ) -> Result<(f64, f64)> {
-    let track = |(other, learner): (usize, &checkpoint::Learner)| match other == turn {
+    let track = |(other, learner): (usize, &checkpoint::Learner)| match other == turn.role {
         true => learner.weights.tracked(),
         false => learner.weights.clone(),
     };
     let networks: Vec<Weights> = state.learners.iter().enumerate().map(track).collect();
-    let losses = game.losses(turn, &networks, batch);
+    let losses = game.losses(at, &networks, batch)?;
     let mut gradients = losses.clone().mean().backward();
-    let gradients = networks[turn].gradients(&mut gradients);
+    let gradients = networks[turn.role].gradients(&mut gradients);
     // Nobody else holds the weights now, so that they are updated in place.
     drop(networks);
 
@@ -224,7 +277,8 @@ fn update(
     let sum = |values: &[f32]| values.iter().map(|&value| f64::from(value)).sum::<f64>();
     let (loss, norm) = (sum(&host[..rows]) / rows as f64, sum(&host[rows..]).sqrt());
     if loss.is_finite() && norm.is_finite() {
-        plan.adam.step(&mut state.learners[turn], gradients, norm, at, of)?;
+        let adam = role.adam.as_ref().unwrap_or(&plan.adam);
+        adam.step(&mut state.learners[turn.role], gradients, norm, [number, of], turn.averages)?;
     }
     Ok((loss, norm))
 }

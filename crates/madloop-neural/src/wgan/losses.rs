@@ -9,9 +9,9 @@ use super::critic::Critic;
 use super::generator::Generator;
 use crate::backend::Device;
 use crate::params::{Weights, matrix};
-use crate::random;
 use crate::scale::Scale;
 use crate::train::{Batch, Game};
+use crate::{Result, random};
 
 /// The critic's turn, and its place among the networks.
 pub(crate) const CRITIC: usize = 0;
@@ -89,12 +89,12 @@ pub(crate) fn penalty(critic: &Critic, weights: &Weights, at: Tensor<2>, p: f64)
 }
 
 impl Game for Contest<'_> {
-    fn losses(&self, turn: usize, networks: &[Weights], batch: &Batch) -> Tensor<1> {
+    fn losses(&mut self, turn: usize, networks: &[Weights], batch: &Batch) -> Result<Tensor<1>> {
         if turn == CRITIC {
-            return self.of_critic(networks, batch);
+            return Ok(self.of_critic(networks, batch));
         }
         let [latents, _] = self.draws(Self::OF_GENERATOR, batch);
         let made = self.generator.forward(&networks[GENERATOR], latents);
-        self.critic.forward(&networks[CRITIC], made) * -1.0
+        Ok(self.critic.forward(&networks[CRITIC], made) * -1.0)
     }
 }

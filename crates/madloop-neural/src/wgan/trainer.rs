@@ -12,7 +12,7 @@ use super::model::Wgan;
 use crate::backend::Device;
 use crate::params::Weights;
 use crate::scale::Scale;
-use crate::train::{Fit, Plan, Role, check_pixels, fit_all, non_finite};
+use crate::train::{Fit, Plan, Role, Turn, check_pixels, fit_all, non_finite};
 use crate::{Error, Result};
 
 pub(crate) struct WganTrainer {
@@ -75,7 +75,7 @@ impl WganTrainer {
         let networks = self.config.networks(mix.shape())?;
         self.device.probe()?;
         let [of_critic, of_generator] = self.start(mix.shape(), context)?;
-        let game = Contest {
+        let mut game = Contest {
             critic: &networks.critic,
             generator: &networks.generator,
             scale: Scale::of(mix),
@@ -87,12 +87,16 @@ impl WganTrainer {
         let mut roles = [CRITIC, GENERATOR].map(|turn| Role {
             name: if turn == CRITIC { "critic" } else { "generator" },
             layout: if turn == CRITIC { networks.of_critic.clone() } else { networks.of_generator.clone() },
-            updates: if turn == CRITIC { self.config.n_critic } else { 1 },
-            sees_samples: turn == CRITIC,
+            adam: None,
             averaged: turn == GENERATOR && self.config.ema > 0.0,
             start: None,
         });
         (roles[CRITIC].start, roles[GENERATOR].start) = (of_critic, of_generator);
+        let batch = self.config.batch;
+        let turns = [
+            Turn { updates: self.config.n_critic, ..Turn::each_step(CRITIC, batch) },
+            Turn { sees_samples: false, ..Turn::each_step(GENERATOR, batch) },
+        ];
         let steps = self.config.train_steps(mix.len() as u64);
         let mut identity = self.config.training();
         if let Some(identity) = identity.as_object_mut() {
@@ -103,8 +107,8 @@ impl WganTrainer {
             identity.insert("generation".into(), json!(context.seeds.generation()));
         }
         let checkpoint_steps = self.config.checkpoint_steps;
-        let plan = Plan { steps, batch: self.config.batch, adam: self.config.adam(), checkpoint_steps, identity };
-        let train = || fit_all(&game, &roles, mix, &plan, context, self.device.inner());
+        let plan = Plan { steps, batch, adam: self.config.adam(), checkpoint_steps, identity };
+        let train = || fit_all(&mut game, &roles, &turns, mix, &plan, context, self.device.inner());
         let fit = self.device.guard("training", train)?;
         let scale = game.scale;
         Ok(match fit {

@@ -88,6 +88,10 @@ pub enum ModelConfig {
     /// Wasserstein GAN with gradient penalty.
     #[cfg(feature = "neural")]
     WganGp(Box<madloop_neural::WganConfig>),
+    /// Style-based GAN.
+    #[cfg(feature = "neural")]
+    #[serde(rename = "stylegan2")]
+    StyleGan2(Box<madloop_neural::StyleGan2Config>),
 }
 
 impl ModelConfig {
@@ -107,6 +111,8 @@ impl ModelConfig {
             Self::Flow(config) => config.trainer(device).map_err(|why| Error::config("[model]", why.to_string())),
             #[cfg(feature = "neural")]
             Self::WganGp(config) => config.trainer(device).map_err(|why| Error::config("[model]", why.to_string())),
+            #[cfg(feature = "neural")]
+            Self::StyleGan2(config) => config.trainer(device).map_err(|why| Error::config("[model]", why.to_string())),
         }
     }
 
@@ -117,7 +123,7 @@ impl ModelConfig {
             Self::Gmm(config) => config.per_class,
             Self::Kde(config) => config.per_class,
             #[cfg(feature = "neural")]
-            Self::Ddpm(_) | Self::Flow(_) | Self::WganGp(_) => false,
+            Self::Ddpm(_) | Self::Flow(_) | Self::WganGp(_) | Self::StyleGan2(_) => false,
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod against_composed;
 mod flow;
+mod style;
 
 use burn::tensor::{Device, TensorData};
 

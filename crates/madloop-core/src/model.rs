@@ -28,6 +28,11 @@ pub trait Trainer: Send + Sync {
         false
     }
 
+    /// Bytes of a value of its samples: of f32, or 1 where they are u8 pixels.
+    fn value_bytes(&self) -> u64 {
+        4
+    }
+
     /// About what training on `rows` samples costs.
     fn cost(&self, rows: u64, shape: Shape) -> Cost;
 }

@@ -1,6 +1,6 @@
 //! About how long a run will take and how much it will keep.
 
-use madloop_core::{Loop, LoopKind, Stopwatch, Trainer};
+use madloop_core::{Loop, LoopKind, Real, Stopwatch, Trainer};
 
 use crate::config::{CellConfig, KeepConfig, KeepWord};
 use crate::scoring::{SetEvaluator, metrics_of};
@@ -39,7 +39,7 @@ impl Estimate {
             let needed = plan.needed_models(config.generations).contains(&t)
                 || plan.needed_draws(config.generations).contains(&t);
             if t == config.generations || needed || config.store.keep.keeps(t) {
-                kept += drawn * shape.len() as f64 * 4.0 + cost.model_bytes;
+                kept += drawn * (shape.len() as u64 * trainer.value_bytes()) as f64 + cost.model_bytes;
             }
             kept += 8192.0;
         }
@@ -56,17 +56,20 @@ impl Estimate {
     }
 }
 
-/// That no set of samples is larger than this machine's memory, before any is drawn.
-pub(crate) fn check_memory(cell: &CellConfig, plan: &Loop, shape: madloop_core::Shape) -> Result<()> {
+/// That no set of samples is larger than this machine's memory, before any is drawn. Real sets from files are there already.
+pub(crate) fn check_memory(cell: &CellConfig, plan: &Loop, trainer: &dyn Trainer, real: &Real) -> Result<()> {
     let Some(memory) = machine_memory() else { return Ok(()) };
+    let shape = real.shape();
+    let made = trainer.value_bytes();
+    let drawn = if matches!(real, Real::Finite(_)) { 0 } else { 4 };
     let counts = [
-        ("loop.n_initial", plan.n_initial),
-        ("loop.n_real", if plan.kind == LoopKind::FullySynthetic { 0 } else { plan.n_real }),
-        ("loop.n_synthetic", plan.n_synthetic),
-        ("score.n", cell.config.score.n.unwrap_or(0)),
+        ("loop.n_initial", plan.n_initial, drawn),
+        ("loop.n_real", if plan.kind == LoopKind::FullySynthetic { 0 } else { plan.n_real }, drawn),
+        ("loop.n_synthetic", plan.n_synthetic, made),
+        ("score.n", cell.config.score.n.unwrap_or(0), made),
     ];
-    for (key, count) in counts {
-        let bytes = count as f64 * shape.len() as f64 * 4.0;
+    for (key, count, width) in counts {
+        let bytes = count as f64 * shape.len() as f64 * width as f64;
         if bytes > memory {
             let why = format!(
                 "{count} samples ({shape} each) take {} of memory, and this machine has {}; lower {key}",

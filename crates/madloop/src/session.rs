@@ -129,11 +129,11 @@ impl Session {
             }
             let data_key = json!(experiment.data).to_string();
             let data: Arc<DataSet> = sets.get(data_key, || pool.install(|| open_with(&experiment.data, opening)))?;
-            check(config, &cell.plan, &data)?;
+            let trainer = experiment.model.trainer(device)?;
+            check(config, &cell.plan, trainer.as_ref(), &data)?;
             let key = json!([experiment.data, experiment.model, experiment.score, experiment.map]).to_string();
             let evaluator = evaluators.get(key, || pool.install(|| SetEvaluator::new(experiment, &data)))?;
             evaluator.feature_name().clone_into(&mut cell.template.fixed.features);
-            let trainer = experiment.model.trainer(device)?;
             let shape = data.real.shape();
             check_model(experiment, trainer.as_ref(), &cell.plan, &data, device)?;
             let estimate = Estimate::of_cell(config, &cell.plan, trainer.as_ref(), &evaluator, shape, rate);
@@ -319,9 +319,9 @@ fn pool(threads: usize) -> Result<rayon::ThreadPool> {
 }
 
 /// What depends on the data: counts, labels.
-fn check(config: &CellConfig, plan: &Loop, data: &DataSet) -> Result<()> {
+fn check(config: &CellConfig, plan: &Loop, trainer: &dyn Trainer, data: &DataSet) -> Result<()> {
     plan.check(data.real.available(), u64::from(config.config.generations))?;
-    crate::estimate::check_memory(config, plan, data.real.shape())?;
+    crate::estimate::check_memory(config, plan, trainer, &data.real)?;
     if config.config.model.is_per_class() {
         let labelled = matches!(&data.real, Real::Finite(pool) if pool.labels().is_some());
         if !labelled {

@@ -38,6 +38,10 @@ impl Trainer for StyleGan2Trainer {
         Ok(self.device.probe()?)
     }
 
+    fn value_bytes(&self) -> u64 {
+        1
+    }
+
     fn cost(&self, rows: u64, shape: Shape) -> Cost {
         // A shape that does not fit is refused by training itself, in words.
         let Ok(networks) = self.config.networks(shape) else { return Cost::default() };

@@ -22,6 +22,7 @@ mod scale;
 #[cfg(test)]
 mod testing;
 mod train;
+mod vision;
 mod wgan;
 
 pub use backend::Device;
@@ -30,4 +31,5 @@ pub use error::{Error, Result};
 pub use flow::FlowConfig;
 pub use lenet::{Lenet, LenetConfig, LenetError, downstream_accuracy, train_lenet};
 pub use train::Decay;
+pub use vision::{Architecture, Extracted, Extractor, ExtractorError, Resizing, Want};
 pub use wgan::{Beginning, GanNetwork, WganConfig};

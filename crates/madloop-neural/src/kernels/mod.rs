@@ -8,6 +8,7 @@ pub mod adam;
 pub mod conv;
 pub mod coupling;
 pub mod exp;
+pub mod infer;
 pub mod join;
 pub mod leaky;
 mod level;

@@ -130,7 +130,7 @@ impl Session {
             let data: Arc<DataSet> = sets.get(data_key, || pool.install(|| open(&experiment.data, dirs)))?;
             check(config, &cell.plan, &data)?;
             let key = json!([experiment.data, experiment.model, experiment.score, experiment.map]).to_string();
-            let evaluator = evaluators.get(key, || pool.install(|| SetEvaluator::new(experiment, &data)))?;
+            let evaluator = evaluators.get(key, || pool.install(|| SetEvaluator::new(experiment, &data, dirs)))?;
             evaluator.feature_name().clone_into(&mut cell.template.fixed.features);
             let trainer = experiment.model.trainer(device)?;
             let shape = data.real.shape();
@@ -144,6 +144,11 @@ impl Session {
         let features: BTreeMap<&str, Option<&str>> =
             evaluators.0.values().map(|one| (one.feature_name(), one.feature_sha256())).collect();
         provenance["features"] = json!(features);
+        let inputs: BTreeMap<&str, _> =
+            evaluators.0.values().filter_map(|one| Some((one.feature_name(), one.feature_input()?))).collect();
+        if !inputs.is_empty() {
+            provenance["features_input"] = json!(inputs);
+        }
         provenance["data"] = sets.0.values().map(|set| provenance::data(set)).collect();
         Ok(Self { swept, cells, provenance, workers })
     }

@@ -2,11 +2,8 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
-
 /// How images are brought to a network's size. Values are from 0 to 255 and stay unrounded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resizing {
     /// TensorFlow 1's bilinear: source = i in / out, corners not aligned, no antialiasing; as torch-fidelity.
     TorchFidelity,

@@ -34,6 +34,7 @@ mod set;
 mod sources;
 mod split;
 mod stream;
+pub(crate) mod weights;
 
 pub use catalog::{DataDir, Entry, Presence, info, list};
 pub use config::{DataConfig, DataSource};

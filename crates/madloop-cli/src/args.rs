@@ -38,7 +38,7 @@ pub(crate) enum Command {
     Report(ReportArgs),
     /// Train a feature map on your own labelled data
     Features(FeaturesArgs),
-    /// List, download and describe data sets
+    /// List, download and describe data sets and weights
     Data(DataArgs),
     /// Print a completion script for your shell
     Completions(CompletionsArgs),
@@ -78,7 +78,7 @@ pub(crate) enum ScaleArg {
 /// Where data sets lie.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct DataDirArg {
-    /// Folder of data sets, before $MADLOOP_DATA and the user's own data folder
+    /// Folder of data sets and weights, before $MADLOOP_DATA and the user's own data folder
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 }
@@ -139,6 +139,27 @@ pub(crate) struct ImageArgs {
     pub(crate) skip_unreadable: bool,
 }
 
+/// What samples are compared by.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct MapArgs {
+    /// Feature map: none for vectors; for images pixels, lenet (MNIST) or lenet:FILE, effnet-lite0, inception (FID), vgg16, or
+    /// onnx:FILE [default: none or pixels, whichever fits]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) features: Option<String>,
+    /// Weights of effnet-lite0, inception or vgg16: .safetensors or .pth [default: looked for in the data folders]
+    #[arg(long, value_name = "FILE", requires = "features")]
+    pub(crate) weights: Option<PathBuf>,
+    /// Side to which effnet-lite0 brings images, a multiple of 32 [default: 128]
+    #[arg(long, value_name = "SIDE", requires = "features")]
+    pub(crate) feature_size: Option<u32>,
+    /// Bring images to the network's size as this tool does [default: that of --like; else torch-fidelity, and clean-fid for
+    /// effnet-lite0]
+    #[arg(long, value_name = "TOOL", requires = "features", value_parser = ["torch-fidelity", "pytorch-fid", "clean-fid"])]
+    pub(crate) feature_resize: Option<String>,
+    #[command(flatten)]
+    pub(crate) data_dir: DataDirArg,
+}
+
 #[derive(Debug, ClapArgs)]
 pub(crate) struct ScoreArgs {
     /// The real set: .npy, .npz, .safetensors, IDX, .csv, a folder, .zip or .tar of images
@@ -147,16 +168,15 @@ pub(crate) struct ScoreArgs {
     /// The generated set, of the same kinds
     #[arg(long = "gen", value_name = "B")]
     pub(crate) generated: Option<PathBuf>,
-    /// Feature map: none for vectors, pixels for images, lenet or lenet:FILE [default: none or pixels, whichever fits]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) features: Option<String>,
+    #[command(flatten)]
+    pub(crate) map: MapArgs,
     /// Metrics, comma-separated; `all`, or `list` to describe them [default: all but the slow ones, or those of --like]
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub(crate) metrics: Vec<String>,
     /// Neighbours of precision, recall, density and coverage [default: 5, or that of --like]
     #[arg(long, value_name = "K", value_parser = at_least_one)]
     pub(crate) k: Option<usize>,
-    /// Take the choices of another tool: metrics, k, < or <=, subsets of KID
+    /// Take the choices of another tool: metrics, k, < or <=, subsets of KID, resizing for a network
     #[arg(long, value_name = "TOOL", value_parser = ["torch-fidelity", "pytorch-fid", "clean-fid", "prdc"])]
     pub(crate) like: Option<String>,
     /// 95 % intervals from this many resamples of both sets (200 is usual)
@@ -195,9 +215,8 @@ pub(crate) struct StatsArgs {
     /// The file to write, with arrays mu and sigma (f64)
     #[arg(short, long, value_name = "FILE.npz", required = true)]
     pub(crate) output: Option<PathBuf>,
-    /// Feature map: none for vectors, pixels for images, lenet or lenet:FILE [default: none or pixels, whichever fits]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) features: Option<String>,
+    #[command(flatten)]
+    pub(crate) map: MapArgs,
     /// Accept a set of one sample, as a part to be merged
     #[arg(long)]
     pub(crate) shard: bool,
@@ -244,13 +263,13 @@ pub(crate) struct DataArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DataCommand {
-    /// The data sets that madloop knows, and where they are
+    /// The data sets and weights that madloop knows, and where they are
     List {
         /// Print JSON
         #[arg(long)]
         json: bool,
     },
-    /// Download a data set; an interrupted download goes on where it stopped
+    /// Download a data set or weights; an interrupted download goes on where it stopped
     Get {
         /// Its name
         name: String,

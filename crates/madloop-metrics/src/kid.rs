@@ -126,7 +126,7 @@ pub(crate) fn draw(n_real: usize, n_generated: usize, how: KidSubsets, seeds: Se
 
 /// NumPy's legacy `choice(n, size, replace=False)`: the head of a permutation, shuffled from its end, with indices
 /// drawn by masked rejection of 32-bit words. `n` is at most 2^32.
-fn numpy_choice(generator: &mut Mt, n: usize, size: usize) -> Vec<u32> {
+pub(crate) fn numpy_choice(generator: &mut Mt, n: usize, size: usize) -> Vec<u32> {
     let mut rows: Vec<u32> = (0..n as u32).collect();
     for last in (1..n as u32).rev() {
         let mask = u32::MAX >> last.leading_zeros();

@@ -267,6 +267,7 @@ pub(crate) fn feature_metric(name: &str) -> Result<&'static Metric> {
         Of::Likelihood => {
             Err(MetricsError::NotOfFeatures { name: metric.name, needs: "a model that knows its density" })
         }
+        Of::Inception => Err(MetricsError::NotOfFeatures { name: metric.name, needs: "outputs of Inception" }),
         Of::Downstream => Err(MetricsError::NotOfFeatures { name: metric.name, needs: "a classifier and labels" }),
         Of::Training => {
             Err(MetricsError::NotOfFeatures { name: metric.name, needs: "the set that the model was trained on" })

@@ -23,6 +23,7 @@ mod stylegan;
 #[cfg(test)]
 mod testing;
 mod train;
+mod vision;
 mod wgan;
 
 pub use backend::Device;
@@ -32,4 +33,5 @@ pub use flow::FlowConfig;
 pub use lenet::{Lenet, LenetConfig, LenetError, downstream_accuracy, train_lenet};
 pub use stylegan::StyleGan2Config;
 pub use train::Decay;
+pub use vision::{Architecture, Extracted, Extractor, ExtractorError, Resizing, Want};
 pub use wgan::{Beginning, GanNetwork, WganConfig};

@@ -8,6 +8,7 @@ mod error;
 mod estimate;
 mod feature_map;
 pub mod features;
+mod inception;
 mod likelihood;
 mod limits;
 mod mapping;
@@ -22,5 +23,6 @@ pub mod store;
 
 pub use error::{Error, Result};
 pub use estimate::{Estimate, bytes_in_words, seconds_in_words};
+pub use feature_map::FeatureOptions;
 pub use present::{metric_infos, report_run, view, write_report};
 pub use session::{Session, Workers};

@@ -10,8 +10,9 @@ use madloop_core::{
 use madloop_metrics::{Metric, Of, Reference, Settings};
 
 use crate::config::{Experiment, FeatureName, ModelConfig, ReferenceSplit, did_you_mean};
-use crate::data::{DataConfig, DataSet, DataSource, GRID25_SIGMA, Known, grid25_centres};
-use crate::feature_map::{Mapping, feature_map, fitting};
+use crate::data::{DataConfig, DataDir, DataSet, DataSource, GRID25_SIGMA, Known, grid25_centres};
+use crate::feature_map::{FeatureOptions, Mapping, feature_map, fitting};
+use crate::inception::Asked;
 use crate::likelihood::{HeldOutLikelihood, score_tail};
 use crate::mapping::MapMaker;
 use crate::report::Scene;
@@ -77,7 +78,11 @@ pub struct SetEvaluator {
     lambda: Option<SamplingBias>,
     features: Mapping,
     /// Metrics of features.
-    metrics: Vec<&'static str>,
+    metrics: Vec<String>,
+    /// Metrics of Inception's outputs.
+    inception: Asked,
+    /// The real set's spatial features, if they are scored.
+    spatial: Option<Reference>,
     /// Metrics of the model's parameters or of known modes.
     others: Vec<&'static Metric>,
     known: Option<Known>,
@@ -100,13 +105,22 @@ enum HeldOut {
 }
 
 impl SetEvaluator {
-    /// Prepares the reference set.
-    pub fn new(experiment: &Experiment, data: &DataSet) -> Result<Self> {
+    /// Prepares the reference set; weights of feature maps are looked for in `dirs`.
+    pub fn new(experiment: &Experiment, data: &DataSet, dirs: &DataDir) -> Result<Self> {
         let score = &experiment.score;
         let shape = data.real.shape();
         let asked = features_of(experiment);
         let asked = if score.features.is_some() { asked } else { fitting(shape) };
-        let features = feature_map(&asked, shape, "score.features")?;
+        let options = FeatureOptions {
+            weights: score.weights.clone(),
+            size: score.feature_size,
+            resize: score.feature_resize,
+            dirs: dirs.clone(),
+        };
+        if let Some(why) = Asked::new(&metrics_of(experiment)).refusal(&asked) {
+            return Err(Error::config("score.metrics", why));
+        }
+        let features = feature_map(&asked, shape, "score.features", &options)?;
         let (reference, held_out, most) = splits(experiment, data)?;
         let needs_samples =
             metrics_of(experiment).iter().any(|name| check_metric(name).is_ok_and(|metric| metric.of != Of::Model));
@@ -123,12 +137,12 @@ impl SetEvaluator {
             HeldOut::Source(source) => source.draw(0..n, REFERENCE, fixed),
             HeldOut::Set(set) => balanced(&set, n, fixed)?,
         };
-        let (mut metrics, mut others, mut downstream) = (Vec::new(), Vec::new(), false);
+        let (mut of_features, mut others, mut downstream) = (Vec::new(), Vec::new(), false);
         let mut of_likelihood = Vec::new();
         for name in metrics_of(experiment) {
             let metric = check_metric(&name)?;
             match metric.of {
-                Of::Features => metrics.push(metric.name),
+                Of::Features | Of::Inception => of_features.push(name.clone()),
                 Of::Model | Of::Modes | Of::Tail => others.push(metric),
                 Of::Likelihood => of_likelihood.push(metric),
                 Of::Downstream => downstream = true,
@@ -160,13 +174,19 @@ impl SetEvaluator {
             }
         };
         let settings = Settings { k: score.k, seeds: fixed, generated_rows: Some(n as usize), ..Settings::default() };
-        let reference = Reference::new(features.features(&reference)?, settings, &metrics).map_err(metric_error)?;
+        let inception = Asked::new(&of_features);
+        let metrics = inception.of_features();
+        let real = features.outputs(&reference, inception.want()[0])?;
+        let spatial = inception.spatial(real.spatial, settings)?;
+        let reference = Reference::new(real.features, settings, &metrics).map_err(metric_error)?;
         let lambda = score.lambda.map(SamplingBias::new).transpose()?;
         Ok(Self {
             n,
             lambda,
             features,
             metrics,
+            inception,
+            spatial,
             others,
             known: data.distribution,
             reference,
@@ -196,6 +216,11 @@ impl SetEvaluator {
     /// SHA-256 of the feature map's weights, where it has any.
     pub fn feature_sha256(&self) -> Option<&str> {
         self.features.sha256.as_deref()
+    }
+
+    /// What the feature map does to images, where it does something.
+    pub fn feature_input(&self) -> Option<&serde_json::Value> {
+        self.features.input.as_ref()
     }
 
     fn score_model(&self, name: &str, model: Option<&dyn Generator>) -> Result<f64, String> {
@@ -257,8 +282,10 @@ impl Evaluator for SetEvaluator {
     }
 
     fn score(&self, judged: Judged<'_>) -> madloop_core::Result<Scores> {
-        let features = self.features.features(judged.samples)?;
-        let mut scores = self.reference.score(&features, &self.metrics).map_err(madloop_core::Error::other)?;
+        let outputs = self.features.outputs(judged.samples, self.inception.want()[1])?;
+        let mut scores = self.reference.score(&outputs.features, &self.metrics).map_err(madloop_core::Error::other)?;
+        self.inception.finish(&mut scores, self.spatial.as_ref(), &outputs)?;
+        let features = outputs.features;
         let of = |what: Of| self.others.iter().copied().filter(|metric| metric.of == what).collect::<Vec<_>>();
         let (of_model, of_modes) = (of(Of::Model), of(Of::Modes));
         for metric in of_model {

@@ -132,7 +132,7 @@ impl Session {
             let trainer = experiment.model.trainer(device)?;
             check(config, &cell.plan, trainer.as_ref(), &data)?;
             let key = json!([experiment.data, experiment.model, experiment.score, experiment.map]).to_string();
-            let evaluator = evaluators.get(key, || pool.install(|| SetEvaluator::new(experiment, &data)))?;
+            let evaluator = evaluators.get(key, || pool.install(|| SetEvaluator::new(experiment, &data, dirs)))?;
             evaluator.feature_name().clone_into(&mut cell.template.fixed.features);
             let shape = data.real.shape();
             check_model(experiment, trainer.as_ref(), &cell.plan, &data, device)?;
@@ -145,6 +145,11 @@ impl Session {
         let features: BTreeMap<&str, Option<&str>> =
             evaluators.0.values().map(|one| (one.feature_name(), one.feature_sha256())).collect();
         provenance["features"] = json!(features);
+        let inputs: BTreeMap<&str, _> =
+            evaluators.0.values().filter_map(|one| Some((one.feature_name(), one.feature_input()?))).collect();
+        if !inputs.is_empty() {
+            provenance["features_input"] = json!(inputs);
+        }
         provenance["data"] = sets.0.values().map(|set| provenance::data(set)).collect();
         Ok(Self { swept, cells, provenance, workers })
     }

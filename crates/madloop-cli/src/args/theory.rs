@@ -101,9 +101,8 @@ pub(crate) struct PlanArgs {
     /// Your real set: .npy, .npz (also statistics), .safetensors, IDX, .csv, a folder, .zip or .tar of images
     #[arg(long, value_name = "PATH")]
     pub(crate) real: PathBuf,
-    /// Feature map: none for vectors, pixels for images, lenet or lenet:FILE [default: none or pixels, whichever fits]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) features: Option<String>,
+    #[command(flatten)]
+    pub(crate) map: super::MapArgs,
     /// Sampling bias of your model, 0 to 1: its samples' covariance is that of its training set times it
     #[arg(long, value_name = "L")]
     pub(crate) lambda: Option<f64>,

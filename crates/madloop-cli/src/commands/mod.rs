@@ -13,10 +13,11 @@ pub(crate) mod stats;
 pub(crate) mod theory;
 
 use anyhow::{anyhow, bail};
-use madloop::config::{Overrides, Scale};
-use madloop::data::{Color, Filter, ReadOptions, Resize};
+use madloop::FeatureOptions;
+use madloop::config::{FeatureResize, Overrides, Scale};
+use madloop::data::{Color, DataDir, Filter, ReadOptions, Resize};
 
-use crate::args::{ExperimentArgs, ImageArgs, ScaleArg};
+use crate::args::{ExperimentArgs, ImageArgs, MapArgs, ScaleArg};
 
 /// What the arguments change in an experiment.
 pub(crate) fn overrides(args: &ExperimentArgs) -> Overrides {
@@ -29,6 +30,16 @@ pub(crate) fn overrides(args: &ExperimentArgs) -> Overrides {
         set: args.set.clone(),
         seed: args.seed,
         generations: args.generations,
+    }
+}
+
+/// Weights and preprocessing of a feature map.
+pub(crate) fn feature_options(args: &MapArgs) -> FeatureOptions {
+    FeatureOptions {
+        weights: args.weights.clone(),
+        size: args.feature_size,
+        resize: args.feature_resize.as_deref().and_then(FeatureResize::find),
+        dirs: DataDir::from_env(args.data_dir.data_dir.clone()),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use madloop::plan::{CANNOT_SEE, Options, plan as make};
 
-use super::read_options;
+use super::{feature_options, read_options};
 use crate::args::PlanArgs;
 use crate::progress::loading;
 use crate::{output, table};
@@ -13,7 +13,8 @@ pub(crate) fn plan(args: &PlanArgs) -> anyhow::Result<()> {
         lambda_from: args.lambda_from.clone(),
         budget_real: args.budget_real,
         budget_synthetic: args.budget_synthetic,
-        features: args.features.clone(),
+        features: args.map.features.clone(),
+        map: feature_options(&args.map),
         seed: args.seed,
     };
     let working = loading("the plan");

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::args::ScoreArgs;
 use crate::{output, table};
 
-use super::read_options;
+use super::{feature_options, read_options};
 
 pub(crate) fn score(args: &ScoreArgs) -> anyhow::Result<()> {
     if args.metrics.iter().any(|name| name == "list") {
@@ -17,13 +17,15 @@ pub(crate) fn score(args: &ScoreArgs) -> anyhow::Result<()> {
     let (Some(real), Some(generated)) = (&args.real, &args.generated) else {
         bail!("score compares two sets: give both --real A and --gen B (or --metrics list, to describe the metrics)");
     };
-    let metrics = if args.metrics.iter().any(|name| name == "all") { feature_metrics() } else { args.metrics.clone() };
+    let all = || feature_metrics(args.map.features.as_deref());
+    let metrics = if args.metrics.iter().any(|name| name == "all") { all() } else { args.metrics.clone() };
     let options = Options {
         metrics,
         k: args.k,
         n: args.n,
         seed: args.seed,
-        features: args.features.clone(),
+        features: args.map.features.clone(),
+        map: feature_options(&args.map),
         like: args.like.as_deref().and_then(Like::find),
         bootstrap: args.bootstrap.map(|replicates| replicates as usize),
         per_class: args.per_class,
@@ -77,6 +79,10 @@ fn roles(provenance: &Value) -> String {
     };
     let mut line = format!("real: {}   generated: {}   features: ", set("real"), set("gen"));
     line += &text(&provenance["features"]);
+    let input = &provenance["features_input"];
+    if let (Some(side), Some(network)) = (input["size"][0].as_u64(), input["network"].as_str()) {
+        line += &format!(" ({network}, {side} pixels, resized as {})", text(&input["resize"]));
+    }
     line += &format!("   k = {}, inside: d {} r", provenance["k"], text(&provenance["inside"]));
     if !provenance["like"].is_null() {
         line += &format!("   like {}", text(&provenance["like"]));

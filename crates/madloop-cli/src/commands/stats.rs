@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::bail;
 use madloop::stats::{Options, Stats, measure, merge, write};
 
-use super::read_options;
+use super::{feature_options, read_options};
 use crate::args::{MergeArgs, StatsArgs, StatsCommand};
 use crate::output;
 
@@ -17,7 +17,9 @@ pub(crate) fn stats(args: &StatsArgs) -> anyhow::Result<()> {
         bail!("stats needs a set and a file to write: madloop stats INPUT -o FILE.npz");
     };
     let read = read_options(&args.images)?;
-    let stats = measure(input, &Options { read, features: args.features.clone(), shard: args.shard })?;
+    let (features, map) = (args.map.features.clone(), feature_options(&args.map));
+    let options = Options { read, features, map, shard: args.shard };
+    let stats = measure(input, &options)?;
     finish(&stats, to)
 }
 

@@ -30,6 +30,8 @@ pub enum Of {
     Likelihood,
     /// Features of a generated set and of the set that its model was trained on; [`crate::lambda_eff()`].
     Training,
+    /// Outputs of Inception beside its features, for both sets; [`crate::Reference`] and [`crate::inception_score()`].
+    Inception,
     /// Labelled generated samples and labelled real ones: a classifier is trained, outside of this crate.
     Downstream,
 }
@@ -82,7 +84,7 @@ pub fn find(name: &str) -> Option<&'static Metric> {
 /// The metric that other tools call `name`, in any case.
 pub fn alias(name: &str) -> Option<&'static Metric> {
     match name.to_lowercase().as_str() {
-        "fid" | "fd" => find("frechet_distance"),
+        "fd" => find("frechet_distance"),
         "mmd" => find("mmd_rbf"),
         "w2" | "emd" | "wasserstein" => find("w2_sq"),
         "authenticity" | "authpct" => find("auth_pct"),
@@ -142,7 +144,7 @@ mod tests {
             assert_eq!(nearest(metric.name), metric);
             assert!(metric.range.0 < metric.range.1 && metric.what.ends_with('.') && !metric.bias.ends_with('.'));
         }
-        assert_eq!(find("fid"), None);
+        assert_eq!(find("fd"), None);
     }
 
     #[test]
@@ -165,7 +167,8 @@ mod tests {
             ("sliced-w2", "sliced_w2"),
             ("trace", "trace_cov"),
             ("modes_keep", "modes_kept"),
-            ("FID", "frechet_distance"),
+            ("FID", "fid"),
+            ("fd", "frechet_distance"),
             ("w2", "w2_sq"),
         ] {
             assert_eq!(nearest(wrong).name, right);

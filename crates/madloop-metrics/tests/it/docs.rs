@@ -20,6 +20,7 @@ fn table() -> String {
             Of::Tail => "samples of a known law",
             Of::Likelihood => "held-out real samples and a density",
             Of::Training => "features and training set",
+            Of::Inception => "Inception's outputs",
             Of::Downstream => "labelled samples",
         };
         let end = |value: f64| if value.is_infinite() { "inf".to_owned() } else { value.to_string() };

@@ -9,6 +9,7 @@ pub mod blur;
 pub mod conv;
 pub mod coupling;
 pub mod exp;
+pub mod infer;
 pub mod join;
 pub mod leaky;
 mod level;

@@ -2,6 +2,8 @@
 
 use madloop_metrics::{Draws, Inside, KID_SUBSET_SIZE, KID_SUBSETS, KidSubsets};
 
+use crate::config::FeatureResize;
+
 /// A tool whose choices are taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Like {
@@ -62,6 +64,11 @@ impl Like {
             }
             _ => KidSubsets::default(),
         }
+    }
+
+    /// How it brings images to a network's size.
+    pub fn resize(self) -> Option<FeatureResize> {
+        FeatureResize::find(self.name())
     }
 
     /// What cannot be taken over, if anything.

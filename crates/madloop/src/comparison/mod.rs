@@ -18,8 +18,11 @@ use sha2::{Digest, Sha256};
 pub use self::cache::{CACHE_LIMIT, Cache};
 pub use self::like::Like;
 pub(crate) use self::sets::{Set, features, features_for};
-use self::sets::{checksum, subset};
+use self::sets::{checksum, outputs, subset};
+use crate::config::FeatureName;
 use crate::data::ReadOptions;
+use crate::feature_map::{FeatureOptions, Mapping, Outputs, Want};
+use crate::inception::Asked;
 use crate::scoring::{audit, check_metric, metric_error};
 use crate::{Error, Result};
 
@@ -39,8 +42,10 @@ pub struct Options {
     pub n: Option<usize>,
     /// Seed of subsets and projections.
     pub seed: u64,
-    /// `none` or `pixels`; whichever fits when `None`.
+    /// The feature map by name; `none` or `pixels`, whichever fits, when `None`.
     pub features: Option<String>,
+    /// Weights and preprocessing of the feature map; how it resizes is that of the tool in `like` when it is not given.
+    pub map: FeatureOptions,
     /// A tool whose choices are taken.
     pub like: Option<Like>,
     /// Resamples for intervals.
@@ -58,6 +63,21 @@ impl Options {
     pub fn k(&self) -> usize {
         self.k.unwrap_or_else(|| self.like.map_or(DEFAULT_K, Like::k))
     }
+
+    /// Whether the features are Inception's.
+    fn has_inception(&self) -> bool {
+        self.features.as_deref().is_some_and(|name| name.parse() == Ok(FeatureName::Inception))
+    }
+
+    /// The feature map's options, with how the tool resizes.
+    fn map_options(&self) -> FeatureOptions {
+        let asked = self.features.as_deref().and_then(|name| name.parse().ok());
+        let like = match asked {
+            Some(FeatureName::Inception | FeatureName::Vgg16 | FeatureName::EffnetLite0) => self.like.and_then(Like::resize),
+            _ => None,
+        };
+        FeatureOptions { resize: self.map.resize.or(like), ..self.map.clone() }
+    }
 }
 
 /// What a comparison found.
@@ -73,16 +93,18 @@ pub struct Comparison {
     pub provenance: Value,
 }
 
-/// All metrics of two sets of features.
-pub fn feature_metrics() -> Vec<String> {
-    let all = madloop_metrics::CATALOG.iter().filter(|metric| metric.of == Of::Features);
+/// All metrics of two sets of features, by the feature map asked for.
+pub fn feature_metrics(features: Option<&str>) -> Vec<String> {
+    let inception = features.is_some_and(|name| name.parse() == Ok(FeatureName::Inception));
+    let fits = |of: Of| of == Of::Features || (of == Of::Inception && inception);
+    let all = madloop_metrics::CATALOG.iter().filter(|metric| fits(metric.of));
     all.map(|metric| metric.name.to_owned()).collect()
 }
 
 /// The metrics that are scored unless others are asked for: those without long computations.
 pub fn default_metrics() -> Vec<String> {
     const LONG: [&str; 4] = ["w2_sq", "sinkhorn", "fd_infinity", "mmd_rbf"];
-    feature_metrics().into_iter().filter(|name| !LONG.contains(&name.as_str())).collect()
+    feature_metrics(None).into_iter().filter(|name| !LONG.contains(&name.as_str())).collect()
 }
 
 /// Compares the generated set with the real one.
@@ -125,6 +147,13 @@ fn check_metrics(options: &Options) -> Result<Vec<String>> {
         Some(like) => like.metrics().iter().map(|&name| name.to_owned()).collect(),
         None => default_metrics(),
     };
+    if options.metrics.is_empty() && options.has_inception() {
+        // Under its own name.
+        metrics.iter_mut().filter(|name| *name == "frechet_distance").for_each(|name| "fid".clone_into(name));
+        if matches!(options.like, None | Some(Like::TorchFidelity)) {
+            metrics.extend(["inception_score", "inception_score_std"].map(str::to_owned));
+        }
+    }
     let mut known = Vec::new();
     metrics.retain(|name| {
         !known.contains(name) && {
@@ -139,6 +168,11 @@ fn check_metrics(options: &Options) -> Result<Vec<String>> {
         })?;
         match metric.of {
             Of::Features => {}
+            Of::Inception if options.has_inception() => {}
+            Of::Inception => {
+                let why = format!("{name} is of Inception's outputs: give --features inception, or leave it out");
+                return Err(Error::config("--metrics", why));
+            }
             Of::Training if options.train.is_some() => {}
             Of::Training => {
                 let why = format!("{name} needs the set that the model was trained on: give it with --train");
@@ -171,7 +205,10 @@ impl Both<'_> {
     ) -> Result<(Scores, BTreeMap<u32, Scores>)> {
         let options = self.options;
         self.same_shape(self.paths[1], "generated", &real, &generated)?;
-        let map = features_for(options.features.as_deref(), &real)?;
+        let map = features_for(options.features.as_deref(), &options.map_options(), &real)?;
+        used.notes.extend(map.note.clone());
+        let asked = Asked::new(self.metrics);
+        let metrics = asked.of_features();
         let seeds = Seeds::new(options.seed);
         let real = subset(self.paths[0], &real, options.n, seeds)?;
         // Rows of its own: files of corresponding rows are no reason to draw corresponding ones.
@@ -188,39 +225,53 @@ impl Both<'_> {
         let per_class = if options.per_class {
             self.classes(&real, &generated, |real, generated| {
                 let settings = Settings { generated_rows: Some(generated.len()), ..settings };
-                let reference = Reference::new(features(&map, real)?, settings, self.metrics).map_err(metric_error)?;
-                self.score(&reference, &features(&map, generated)?)
+                let [of_real, of_generated] = asked.want();
+                let real = outputs(&map, real, of_real)?;
+                let spatial = asked.spatial(real.spatial, settings)?;
+                let reference = Reference::new(real.features, settings, &metrics).map_err(metric_error)?;
+                self.score(&reference, spatial.as_ref(), &asked, &metrics, &outputs(&map, generated, of_generated)?)
             })?
         } else {
             BTreeMap::new()
         };
         let key = options.cache.as_ref().map(|_| used.reference_key(&checksum(&real), self.read));
-        let real = features(&map, real)?;
-        used.scale("real", &real);
+        let [of_real, of_generated]: [Want; 2] = asked.want();
+        let real = outputs(&map, real, of_real)?;
+        used.scale("real", &real.features);
+        let spatial = asked.spatial(real.spatial, settings)?;
         let reference = match options.cache.as_ref().zip(key) {
             Some((cache, key)) => {
-                let (reference, hit) = cache.reference(real, &key, settings, self.metrics)?;
+                let (reference, hit) = cache.reference(real.features, &key, settings, &metrics)?;
                 used.cached = hit;
                 reference
             }
-            None => Reference::new(real, settings, self.metrics).map_err(metric_error)?,
+            None => Reference::new(real.features, settings, &metrics).map_err(metric_error)?,
         };
-        let generated = features(&map, generated)?;
-        used.scale("generated", &generated);
-        let mut scores = self.score(&reference, &generated)?;
+        let generated = outputs(&map, generated, of_generated)?;
+        used.scale("generated", &generated.features);
+        let mut scores = self.score(&reference, spatial.as_ref(), &asked, &metrics, &generated)?;
         if let Some(training) = train {
             used.training_rows = Some(training.rows);
-            audit(&mut scores, &training, &generated);
+            audit(&mut scores, &training, &generated.features);
         }
         Ok((scores, per_class))
     }
 
-    fn score(&self, reference: &Reference, generated: &Features) -> Result<Scores> {
-        match self.options.bootstrap {
-            Some(replicates) => reference.score_resampled(generated, self.metrics, replicates),
-            None => reference.score(generated, self.metrics),
+    fn score(
+        &self,
+        reference: &Reference,
+        spatial: Option<&Reference>,
+        asked: &Asked,
+        metrics: &[String],
+        generated: &Outputs,
+    ) -> Result<Scores> {
+        let mut scores = match self.options.bootstrap {
+            Some(replicates) => reference.score_resampled(&generated.features, metrics, replicates),
+            None => reference.score(&generated.features, metrics),
         }
-        .map_err(metric_error)
+        .map_err(metric_error)?;
+        asked.finish(&mut scores, spatial, generated)?;
+        Ok(scores)
     }
 
     fn same_shape(&self, path: &Path, role: &str, real: &Samples, other: &Samples) -> Result<()> {
@@ -231,7 +282,7 @@ impl Both<'_> {
         Err(Error::bad_file(path, why, "give sets of one shape, or --resize and --color for images"))
     }
 
-    fn training(&self, path: &Path, real: &Samples, map: &dyn FeatureMap) -> Result<Features> {
+    fn training(&self, path: &Path, real: &Samples, map: &Mapping) -> Result<Features> {
         let Set::Samples(training) = Set::load(path, self.read)? else {
             let why = "it holds mean and covariance only, and the audit needs samples";
             return Err(Error::bad_file(path, why, "give the training samples"));
@@ -277,7 +328,8 @@ fn from_statistics(
     options: &Options,
     metrics: &[String],
 ) -> Result<Scores> {
-    let asked = options.features.as_deref();
+    let map = options.map_options();
+    let asked = (options.features.as_deref(), &map);
     if let (Some(real), Some(generated)) = (sets[0].preprocessing(read, asked)?, sets[1].preprocessing(read, asked)?)
         && real != generated
     {
@@ -294,7 +346,7 @@ fn from_statistics(
     let mut scores = Scores::default();
     for name in metrics {
         let value = match name.as_str() {
-            "frechet_distance" => madloop_metrics::gaussian_w2_sq(&real_mean, &real_covariance, &mean, &covariance)
+            "frechet_distance" | "fid" => madloop_metrics::gaussian_w2_sq(&real_mean, &real_covariance, &mean, &covariance)
                 .map_err(|error| error.to_string()),
             "trace_cov" => madloop_metrics::trace(&covariance, mean.len()).map_err(|error| error.to_string()),
             _ => Err("a statistics file holds mean and covariance only; give the samples".into()),
@@ -326,13 +378,14 @@ fn warnings(scores: &Scores, used: &provenance::Used, options: &Options) -> Vec<
         }
     }
     if options.bootstrap.is_some() {
-        const NONE: [&str; 3] = ["kid_std", "fd_infinity", "rank"];
+        const NONE: [&str; 6] = ["kid_std", "fd_infinity", "rank", "sfid", "inception_score", "inception_score_std"];
         let without = metrics.iter().filter(|m| !NONE.contains(&m.name) && !scores.intervals.contains_key(m.name));
         warnings.extend(without.map(|metric| {
             format!("{}: no interval: its resamples have no value or do not differ, as with few samples", metric.name)
         }));
     }
     warnings.extend(used.scale_warnings());
+    warnings.extend(used.notes.iter().cloned());
     let like = options.like.filter(|_| scores.values.contains_key("kid") || options.k.is_none());
     warnings.extend(like.and_then(Like::note).map(str::to_owned));
     warnings

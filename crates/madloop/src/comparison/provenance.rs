@@ -17,6 +17,8 @@ pub(super) struct Used {
     features: String,
     /// SHA-256 of the feature map's weights.
     weights: Option<String>,
+    /// What the feature map does to images.
+    input: Option<Value>,
     /// Samples scored.
     pub(super) rows: Option<[usize; 2]>,
     /// Features of one.
@@ -26,6 +28,8 @@ pub(super) struct Used {
     settings: Settings,
     /// Whether the reference came from the cache.
     pub(super) cached: bool,
+    /// What to know of the features.
+    pub(super) notes: Vec<String>,
     /// Of each set its name, its largest value, and the worst ratio of a column's offset to its spread, with the column.
     scales: Vec<(&'static str, f32, f64, usize)>,
 }
@@ -41,11 +45,13 @@ impl Used {
             options: options.clone(),
             features,
             weights: None,
+            input: None,
             rows: None,
             dim: 0,
             training_rows: None,
             settings,
             cached: false,
+            notes: Vec::new(),
             scales: Vec::new(),
         }
     }
@@ -53,12 +59,14 @@ impl Used {
     pub(super) fn set(&mut self, map: &Mapping, rows: [usize; 2], dim: usize, settings: Settings) {
         self.features = map.name().to_owned();
         self.weights = map.sha256.clone();
+        self.input = map.input.clone();
         (self.rows, self.dim, self.settings) = (Some(rows), dim, settings);
     }
 
     /// What a prepared reference depends on beside settings and metrics; `checksum` is of the rows scored.
     pub(super) fn reference_key(&self, checksum: &str, read: &ReadOptions) -> String {
-        format!("{checksum}\n{}\n{:?}\n{read:?}\n{}", self.features, self.weights, self.dim)
+        let input = self.input.as_ref().map(Value::to_string);
+        format!("{checksum}\n{}\n{:?}\n{input:?}\n{read:?}\n{}", self.features, self.weights, self.dim)
     }
 
     /// Notes on what scale a set is.
@@ -132,6 +140,7 @@ impl Used {
             "gen": generated,
             "features": self.features,
             "features_sha256": self.weights,
+            "features_input": self.input,
             "preprocessing": preprocessing(read),
             "dimensions": self.rows.map(|_| self.dim),
             "like": self.options.like.map(super::Like::name),

@@ -7,7 +7,7 @@ use madloop_metrics::Moments;
 use sha2::{Digest, Sha256};
 
 use crate::data::{ReadOptions, read_samples};
-use crate::feature_map::{Mapping, feature_map, fitting};
+use crate::feature_map::{FeatureOptions, Mapping, Outputs, Want, feature_map, fitting};
 use crate::scoring::balanced;
 use crate::stats::{self, Known, Preprocessing};
 use crate::{Error, Result};
@@ -51,13 +51,13 @@ impl Set {
         path: &Path,
         n: Option<usize>,
         seeds: Seeds,
-        asked: Option<&str>,
+        asked: (Option<&str>, &FeatureOptions),
     ) -> Result<(Vec<f64>, Vec<f64>)> {
         match self {
             Self::Stats(stats) => Ok((stats.mean.clone(), stats.covariance.clone())),
             Self::Samples(samples) => {
                 let part = subset(path, samples, n, seeds)?;
-                let features = features(&features_for(asked, &part)?, part)?;
+                let features = features(&features_for(asked.0, asked.1, &part)?, part)?;
                 let moments = Moments::new(&features)
                     .map_err(|error| Error::bad_file(path, error.to_string(), "give more samples"))?;
                 Ok((moments.mean, moments.covariance))
@@ -66,11 +66,15 @@ impl Set {
     }
 
     /// How its samples became features, if that is known.
-    pub(super) fn preprocessing(&self, read: &ReadOptions, asked: Option<&str>) -> Result<Option<Preprocessing>> {
+    pub(super) fn preprocessing(
+        &self,
+        read: &ReadOptions,
+        asked: (Option<&str>, &FeatureOptions),
+    ) -> Result<Option<Preprocessing>> {
         Ok(match self {
             Self::Stats(stats) => stats.preprocessing.clone(),
             Self::Samples(samples) => {
-                Some(Preprocessing::of(features_for(asked, samples)?.name(), samples.shape(), read))
+                Some(Preprocessing::of(&features_for(asked.0, asked.1, samples)?, samples.shape(), read))
             }
         })
     }
@@ -91,13 +95,13 @@ pub(super) fn checksum(samples: &Samples) -> String {
 }
 
 /// The feature map asked for, or whichever fits.
-pub(crate) fn features_for(asked: Option<&str>, set: &Samples) -> Result<Mapping> {
+pub(crate) fn features_for(asked: Option<&str>, options: &FeatureOptions, set: &Samples) -> Result<Mapping> {
     let place = asked.map_or_else(|| "--features".to_owned(), |asked| format!("--features {asked}"));
     let name = match asked {
         Some(asked) => asked.parse().map_err(|why: String| Error::config(&place, why))?,
         None => fitting(set.shape()),
     };
-    feature_map(&name, set.shape(), &place)
+    feature_map(&name, set.shape(), &place, options)
 }
 
 /// `n` rows of a set, drawn by the seed; all rows stay in their order.
@@ -116,4 +120,9 @@ pub(super) fn subset(path: &Path, set: &Samples, n: Option<usize>, seeds: Seeds)
 /// Features of a set, which is let go.
 pub(crate) fn features(map: &Mapping, samples: Samples) -> Result<Features> {
     Ok(map.features(&samples)?)
+}
+
+/// Features of a set and other outputs of its map; the set is let go.
+pub(crate) fn outputs(map: &Mapping, samples: Samples, want: Want) -> Result<Outputs> {
+    Ok(map.outputs(&samples, want)?)
 }

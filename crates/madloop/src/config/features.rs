@@ -13,6 +13,10 @@ use super::names::did_you_mean;
 const NONE: &str = "none";
 const PIXELS: &str = "pixels";
 const LENET: &str = "lenet";
+const EFFNET: &str = "effnet-lite0";
+const INCEPTION: &str = "inception";
+const VGG: &str = "vgg16";
+const ONNX: &str = "onnx";
 
 /// A feature map by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +29,14 @@ pub enum FeatureName {
     Lenet,
     /// That of a LeNet of one's own.
     LenetFile(PathBuf),
+    /// EfficientNet-Lite0, trained on ImageNet.
+    EffnetLite0,
+    /// The Inception network of FID.
+    Inception,
+    /// VGG-16, trained on ImageNet.
+    Vgg16,
+    /// A network of one's own.
+    Onnx(PathBuf),
 }
 
 impl FeatureName {
@@ -35,6 +47,10 @@ impl FeatureName {
             Self::Pixels => PIXELS.into(),
             Self::Lenet => LENET.into(),
             Self::LenetFile(path) => format!("{LENET}:{}", path.display()).into(),
+            Self::EffnetLite0 => EFFNET.into(),
+            Self::Inception => INCEPTION.into(),
+            Self::Vgg16 => VGG.into(),
+            Self::Onnx(path) => format!("{ONNX}:{}", path.display()).into(),
         }
     }
 }
@@ -54,11 +70,15 @@ impl FromStr for FeatureName {
             (PIXELS, _) => Ok(Self::Pixels),
             (LENET, _) => Ok(Self::Lenet),
             (_, Some((LENET, file))) if !file.is_empty() => Ok(Self::LenetFile(file.into())),
+            (EFFNET, _) => Ok(Self::EffnetLite0),
+            (INCEPTION, _) => Ok(Self::Inception),
+            (VGG, _) => Ok(Self::Vgg16),
+            (_, Some((ONNX, file))) if !file.is_empty() => Ok(Self::Onnx(file.into())),
             _ => {
-                let hint = did_you_mean(name, [NONE, PIXELS, LENET]);
+                let hint = did_you_mean(name, [NONE, PIXELS, LENET, EFFNET, INCEPTION, VGG]);
                 Err(format!(
                     "there is no feature map \"{name}\"{hint}; there are none (vectors as they are), pixels, lenet (for \
-                     MNIST) and lenet:FILE"
+                     MNIST), lenet:FILE, effnet-lite0, inception, vgg16 and onnx:FILE"
                 ))
             }
         }
@@ -84,5 +104,33 @@ impl JsonSchema for FeatureName {
 
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({ "type": "string" })
+    }
+}
+
+/// How images are brought to a network's size, by the tool that does it so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FeatureResize {
+    /// TensorFlow 1's bilinear.
+    TorchFidelity,
+    /// PyTorch's bilinear without antialiasing.
+    PytorchFid,
+    /// Pillow's bicubic in floats.
+    CleanFid,
+}
+
+impl FeatureResize {
+    /// The tool's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TorchFidelity => "torch-fidelity",
+            Self::PytorchFid => "pytorch-fid",
+            Self::CleanFid => "clean-fid",
+        }
+    }
+
+    /// The one of this name.
+    pub fn find(name: &str) -> Option<Self> {
+        [Self::TorchFidelity, Self::PytorchFid, Self::CleanFid].into_iter().find(|how| how.name() == name)
     }
 }

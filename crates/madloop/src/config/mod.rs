@@ -15,7 +15,7 @@ mod values;
 
 pub use cells::{CellConfig, Swept};
 pub use chart::ChartConfig;
-pub use features::FeatureName;
+pub use features::{FeatureName, FeatureResize};
 pub use map::MapConfig;
 pub(crate) use names::did_you_mean;
 pub use names::nearest;

@@ -1,5 +1,7 @@
 //! The one schema behind the TOML file, the overrides, `madloop show` and the JSON Schema.
 
+use std::path::PathBuf;
+
 use madloop_core::{History, Loop, LoopKind, OnExhausted, Pool, SamplingBias, ScoreSchedule, SyntheticCount, Trainer};
 use madloop_models::{GaussianConfig, GmmConfig, KdeConfig};
 use schemars::JsonSchema;
@@ -7,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::chart::ChartConfig;
-use super::features::FeatureName;
+use super::features::{FeatureName, FeatureResize};
 use super::map::MapConfig;
 use super::report::ReportConfig;
 use super::theory::TheoryConfig;
@@ -279,9 +281,19 @@ impl LoopConfig {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScoreConfig {
-    /// Feature map: "pixels" for images, "none" for vectors, "lenet" for MNIST (or "lenet:FILE").
+    /// Feature map: "pixels" for images, "none" for vectors, "lenet" for MNIST (or "lenet:FILE"), "effnet-lite0", "inception" or
+    /// "vgg16" for images of any size, "onnx:FILE" for a network of one's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub features: Option<FeatureName>,
+    /// Weights of effnet-lite0, inception or vgg16; by default looked for in the data folders.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
+    /// Side to which effnet-lite0 brings images: a multiple of 32, by default 128.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feature_size: Option<u32>,
+    /// How images are brought to a network's size; by default "torch-fidelity" for inception and vgg16, "clean-fid" for effnet-lite0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feature_resize: Option<FeatureResize>,
     /// Which split is the reference set.
     pub reference: ReferenceSplit,
     /// Samples scored, real and generated alike; by default what the reference and the pool allow, at most 10,000.
@@ -306,6 +318,9 @@ impl Default for ScoreConfig {
     fn default() -> Self {
         Self {
             features: None,
+            weights: None,
+            feature_size: None,
+            feature_resize: None,
             reference: ReferenceSplit::Test,
             n: None,
             k: 5,

@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::config::DataSource;
 use super::idx::open_maybe_gz;
+use super::weights::WeightsSet;
 use crate::{Error, Result};
 
 /// A file of a downloadable set.
@@ -207,9 +208,10 @@ pub struct Entry {
     pub presence: Presence,
 }
 
-/// All data sets with a name (all sources but `path`), and where they are.
+/// All data sets with a name (all sources but `path`) and the weights of feature maps, and where they are.
 pub fn list(dirs: &DataDir) -> Vec<Entry> {
-    DataSource::ALL.into_iter().filter_map(|source| entry(source, dirs)).collect()
+    let weights = WeightsSet::all().into_iter().map(|set| set.entry(dirs));
+    DataSource::ALL.into_iter().filter_map(|source| entry(source, dirs)).chain(weights).collect()
 }
 
 /// One data set by name.
@@ -222,7 +224,8 @@ pub fn info(name: &str, dirs: &DataDir) -> Result<Entry> {
 
 /// The error of a name that no set has.
 pub(crate) fn unknown(name: &str) -> Error {
-    let names: Vec<&str> = DataSource::ALL.into_iter().map(DataSource::name).filter(|&name| name != "path").collect();
+    let sets = DataSource::ALL.into_iter().map(DataSource::name).filter(|&name| name != "path");
+    let names: Vec<&str> = sets.chain(WeightsSet::all().map(|set| set.name)).collect();
     let near = crate::config::nearest(name, names.iter().copied());
     let near = near.map_or(String::new(), |near| format!("did you mean {near:?}? "));
     Error::Setting {
@@ -319,7 +322,7 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let dirs = DataDir::new(Some(folder.path().to_owned()), None, None);
         let names: Vec<&str> = list(&dirs).iter().map(|entry| entry.name).collect();
-        assert_eq!(names, ["digits8", "mnist", "fashion-mnist", "gaussian", "grid25", "rosenbrock"]);
+        assert_eq!(names, ["digits8", "mnist", "fashion-mnist", "gaussian", "grid25", "rosenbrock", "effnet-lite0", "inception", "vgg16"]);
         assert_eq!(info("digits8", &dirs).expect("known").presence, Presence::BuiltIn);
         let mnist = info("mnist", &dirs).expect("known");
         assert_eq!(mnist.presence, Presence::Absent(Some(folder.path().join("mnist"))));

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use ureq::Agent;
 
-use super::catalog::{CHECK_WRITE, DataDir, RemoteFile, RemoteSet, create_folder, info, read_checked};
+use super::catalog::{CHECK_WRITE, DataDir, RemoteSet, create_folder, info, read_checked};
+use super::weights::{MAX_WEIGHTS, WeightsSet};
 use crate::{Error, Result};
 
 /// How often one mirror is asked to go on with a download that broke off.
@@ -15,7 +16,7 @@ const ATTEMPTS: u32 = 4;
 /// A mirror may take this long to accept, to answer, and to send something.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Fetches a data set into NAME/ of the first data folder, and returns that folder. Files that are there and right are kept.
+/// Fetches a data set or weights into NAME/ of the first data folder, and returns that folder. Files that are there and right are kept.
 ///
 /// The mirrors are tried in turn, or `base_url_override` alone if it is given (the files' names are appended to it). A
 /// download that breaks off is kept as FILE.gz.part and resumed, now or by the next call. The checksum of the unpacked
@@ -31,6 +32,9 @@ pub fn get(
     base_url_override: Option<&str>,
     progress: &dyn Fn(&str, u64, Option<u64>),
 ) -> Result<PathBuf> {
+    if let Some(set) = WeightsSet::of_name(name) {
+        return get_weights(set, dirs, base_url_override, progress);
+    }
     let entry = info(name, dirs)?;
     let set = RemoteSet::of_name(entry.name).ok_or_else(|| Error::Setting {
         key: format!("data set {name:?}"),
@@ -50,15 +54,16 @@ fn get_set(
     create_folder(&home)?;
     let mirrors: Vec<&str> = base_url_override.map_or_else(|| set.mirrors.to_vec(), |base| vec![base]);
     for file in &set.files {
-        let there = [home.join(file.name), home.join(format!("{}.gz", file.name))];
+        let name = format!("{}.gz", file.name);
+        let there = [home.join(file.name), home.join(&name)];
         if !there.iter().any(|path| path.is_file() && read_checked(path, file).is_ok()) {
-            get_file(set, file, &home, &mirrors, progress).map_err(|failure| match failure {
-                Failure::Local(error) => error,
-                Failure::Mirrors(why) => {
-                    let remedy = format!("check the network and run it again to resume, or {}", set.by_hand(dirs));
-                    Error::Download { file: file.name.to_owned(), why: why.join("; "), remedy }
-                }
-            })?;
+            let urls = mirrors.iter().map(|mirror| format!("{}/{name}", mirror.trim_end_matches('/'))).collect();
+            // gzip adds 18 bytes, a name, and 5 bytes a stored block: far less than this.
+            let limit = file.bytes + file.bytes / 1000 + 4096;
+            let check = |path: &Path| read_checked(path, file).map(drop);
+            let wanted = Wanted { set: set.name, name: &name, urls, limit, check: &check };
+            get_file(&wanted, &home, progress)
+                .map_err(|failure| failure.into_error(file.name, &set.by_hand(dirs)))?;
         }
     }
     Ok(home)
@@ -71,26 +76,36 @@ enum Failure {
     Mirrors(Vec<String>),
 }
 
+/// A file to fetch.
+struct Wanted<'a> {
+    /// What the mirrors are of.
+    set: &'a str,
+    /// Its name on disk.
+    name: &'a str,
+    urls: Vec<String>,
+    /// Bytes that it may have.
+    limit: u64,
+    /// Whether what lies there is right.
+    check: &'a dyn Fn(&Path) -> Result<()>,
+}
+
 fn get_file(
-    set: &RemoteSet,
-    file: &RemoteFile,
+    wanted: &Wanted<'_>,
     home: &Path,
-    mirrors: &[&str],
     progress: &dyn Fn(&str, u64, Option<u64>),
 ) -> std::result::Result<(), Failure> {
-    let name = format!("{}.gz", file.name);
+    let name = wanted.name;
     let part = home.join(format!("{name}.part"));
     let agent = agent();
     let mut answers = Vec::new();
-    for mirror in mirrors {
-        let url = format!("{}/{name}", mirror.trim_end_matches('/'));
+    for url in &wanted.urls {
         for attempt in 1..=ATTEMPTS {
-            let download = Download { agent: &agent, url: &url, part: &part, file, name: &name, progress };
+            let download = Download { agent: &agent, url, part: &part, limit: wanted.limit, name, progress };
             let had = fs::metadata(&part).map_or(0, |metadata| metadata.len());
             match download.fetch() {
-                Ok(()) => match read_checked(&part, file) {
-                    Ok(_) => {
-                        let path = home.join(&name);
+                Ok(()) => match (wanted.check)(&part) {
+                    Ok(()) => {
+                        let path = home.join(name);
                         let renamed = fs::rename(&part, &path).map_err(Error::io("rename", &part, CHECK_WRITE));
                         return renamed.map_err(Failure::Local);
                     }
@@ -115,9 +130,44 @@ fn get_file(
         }
     }
     if answers.is_empty() {
-        answers.push(format!("{} has no mirror", set.name));
+        answers.push(format!("{} has no mirror", wanted.set));
     }
     Err(Failure::Mirrors(answers))
+}
+
+impl Failure {
+    fn into_error(self, file: &str, by_hand: &str) -> Error {
+        match self {
+            Self::Local(error) => error,
+            Self::Mirrors(why) => {
+                let remedy = format!("check the network and run it again to resume, or {by_hand}");
+                Error::Download { file: file.to_owned(), why: why.join("; "), remedy }
+            }
+        }
+    }
+}
+
+/// Fetches a network's weights.
+fn get_weights(
+    set: &WeightsSet,
+    dirs: &DataDir,
+    base_url_override: Option<&str>,
+    progress: &dyn Fn(&str, u64, Option<u64>),
+) -> Result<PathBuf> {
+    let home = dirs.home_of(set.name)?;
+    let name = set.files[0];
+    if set.files.iter().any(|file| set.read_checked(&home.join(file)).is_ok()) {
+        return Ok(home);
+    }
+    create_folder(&home)?;
+    let urls = match base_url_override {
+        Some(base) => vec![format!("{}/{name}", base.trim_end_matches('/'))],
+        None => set.mirrors.iter().map(|&url| url.to_owned()).collect(),
+    };
+    let check = |path: &Path| set.read_checked(path).map(drop);
+    let wanted = Wanted { set: set.name, name, urls, limit: set.bytes.unwrap_or(MAX_WEIGHTS), check: &check };
+    get_file(&wanted, &home, progress).map_err(|failure| failure.into_error(name, &set.by_hand(dirs)))?;
+    Ok(home)
 }
 
 fn agent() -> Agent {
@@ -145,7 +195,7 @@ struct Download<'a> {
     agent: &'a Agent,
     url: &'a str,
     part: &'a Path,
-    file: &'a RemoteFile,
+    limit: u64,
     name: &'a str,
     progress: &'a dyn Fn(&str, u64, Option<u64>),
 }
@@ -154,8 +204,7 @@ impl Download<'_> {
     /// Appends to the part what is missing.
     fn fetch(&self) -> std::result::Result<(), Stop> {
         let io = |action| move |error| Stop::Local(Error::io(action, self.part, CHECK_WRITE)(error));
-        // gzip adds 18 bytes, a name, and 5 bytes a stored block: far less than this.
-        let limit = self.file.bytes + self.file.bytes / 1000 + 4096;
+        let limit = self.limit;
         let had = fs::metadata(self.part).map_or(0, |metadata| metadata.len());
         let mut request = self.agent.get(self.url);
         if had > 0 {
@@ -212,7 +261,7 @@ mod tests {
     use md5::{Digest, Md5};
 
     use super::*;
-    use crate::data::catalog::hex;
+    use crate::data::catalog::{RemoteFile, hex};
 
     /// What a server does with the request of that number.
     #[derive(Clone, Copy, PartialEq)]

@@ -39,6 +39,7 @@ mod set;
 mod sources;
 mod split;
 mod stream;
+pub(crate) mod weights;
 
 pub use cache::ImageCache;
 pub use catalog::{DataDir, Entry, Presence, info, list};

@@ -42,7 +42,7 @@ impl Input {
         };
         let stats = match Set::load(real, read)? {
             Set::Samples(samples) => {
-                let map = features_for(options.features.as_deref(), &samples)?;
+                let map = features_for(options.features.as_deref(), &options.map, &samples)?;
                 let name = madloop_core::FeatureMap::name(&map).to_owned();
                 let training = features(&map, samples)?;
                 let Spectrum { eigenvalues, shrinkage, constant } = spectrum(&training).map_err(wrong)?;
@@ -120,7 +120,7 @@ fn bias(training: Option<&Features>, read: &ReadOptions, options: &Options, note
     let (Some(training), Set::Samples(generated)) = (training, Set::load(from, read)?) else {
         return Err(Error::config("--lambda-from", needs));
     };
-    let generated = features(&features_for(options.features.as_deref(), &generated)?, generated)?;
+    let generated = features(&features_for(options.features.as_deref(), &options.map, &generated)?, generated)?;
     let found = lambda_eff(training, &generated).map_err(|error| {
         Error::bad_file(from, error.to_string(), "give a set that a model trained on --real generated")
     })?;

@@ -39,8 +39,10 @@ pub struct Options {
     pub budget_real: Option<u64>,
     /// Synthetic samples of a generation that are intended.
     pub budget_synthetic: Option<u64>,
-    /// `none` or `pixels`; whichever fits when `None`.
+    /// The feature map by name; `none` or `pixels`, whichever fits, when `None`.
     pub features: Option<String>,
+    /// Weights and preprocessing of the feature map.
+    pub map: crate::FeatureOptions,
     /// Seed of the simulations.
     pub seed: u64,
 }

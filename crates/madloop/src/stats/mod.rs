@@ -11,7 +11,7 @@ use madloop_core::{FeatureMap, Samples, Shape};
 use madloop_metrics::{Scatter, ScatterBuilder};
 
 use crate::data::{ReadOptions, RowSink, stream_samples};
-use crate::feature_map::{Mapping, feature_map, fitting};
+use crate::feature_map::{FeatureOptions, Mapping, feature_map, fitting};
 use crate::{Error, Result};
 
 pub use file::{read, write};
@@ -49,8 +49,10 @@ pub struct Known {
 pub struct Options {
     /// How images are read.
     pub read: ReadOptions,
-    /// `none` or `pixels`; whichever fits when `None`.
+    /// The feature map by name; `none` or `pixels`, whichever fits, when `None`.
     pub features: Option<String>,
+    /// Weights and preprocessing of the feature map.
+    pub map: FeatureOptions,
     /// Whether the set is a part that is to be merged, for which one sample is enough.
     pub shard: bool,
 }
@@ -72,7 +74,7 @@ pub fn measure(input: &Path, options: &Options) -> Result<Stats> {
         let remedy = "a covariance needs at least 2 (a part that is to be merged may have one: --shard)";
         return Err(Error::bad_file(input, format!("it holds {} samples", scatter.n()), remedy));
     }
-    Ok(Stats { scatter, preprocessing: Some(Preprocessing::of(features.name(), shape, &options.read)) })
+    Ok(Stats { scatter, preprocessing: Some(Preprocessing::of(&features, shape, &options.read)) })
 }
 
 /// Adds the rows that it gets to a scatter matrix.
@@ -90,7 +92,7 @@ impl RowSink for Sum<'_> {
             Some(asked) => asked.parse().map_err(|why: String| Error::config(&place, why))?,
             None => fitting(shape),
         };
-        let features = feature_map(&name, shape, &place)?;
+        let features = feature_map(&name, shape, &place, &self.options.map)?;
         let dim = features.dim(shape);
         if dim > MAX_DIM {
             let why = format!("each sample is {shape}: {dim} features; the limit is {MAX_DIM}");

@@ -2,11 +2,12 @@
 
 use std::fmt;
 
-use madloop_core::Shape;
+use madloop_core::{FeatureMap, Shape};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::data::{Color, Filter, ReadOptions};
+use crate::feature_map::Mapping;
 
 /// How samples became features.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,17 +25,21 @@ pub struct Preprocessing {
     /// Channels to which images were brought.
     #[serde(default)]
     pub color: Option<Color>,
+    /// SHA-256 of the feature map's weights, and what it does to images, where it has a network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<Value>,
 }
 
 impl Preprocessing {
     /// What `options` do to samples that then have `shape`.
-    pub(crate) fn of(features: &str, shape: Shape, options: &ReadOptions) -> Self {
+    pub(crate) fn of(features: &Mapping, shape: Shape, options: &ReadOptions) -> Self {
         Self {
-            features: features.to_owned(),
+            features: features.name().to_owned(),
             sample: shape.to_string(),
             resize: options.resize.map(|resize| resize.sides()),
             filter: options.resize.map(|_| options.filter),
             color: options.color,
+            network: features.input.as_ref().map(|input| json!({ "sha256": features.sha256, "input": input })),
         }
     }
 
@@ -66,6 +71,9 @@ impl fmt::Display for Preprocessing {
             Some(Color::Grey) => write!(f, ", color grey")?,
             Some(Color::Rgb) => write!(f, ", color rgb")?,
             None => {}
+        }
+        if let Some(network) = &self.network {
+            write!(f, ", network {network}")?;
         }
         write!(f, ")")
     }

@@ -132,7 +132,8 @@ impl Session {
             let trainer = experiment.model.trainer(device)?;
             check(config, &cell.plan, trainer.as_ref(), &data)?;
             let key = json!([experiment.data, experiment.model, experiment.score, experiment.map]).to_string();
-            let evaluator = evaluators.get(key, || pool.install(|| SetEvaluator::new(experiment, &data, opening.dirs)))?;
+            let evaluator =
+                evaluators.get(key, || pool.install(|| SetEvaluator::new(experiment, &data, opening.dirs)))?;
             evaluator.feature_name().clone_into(&mut cell.template.fixed.features);
             let shape = data.real.shape();
             check_model(experiment, trainer.as_ref(), &cell.plan, &data, device)?;

@@ -2,6 +2,9 @@
 
 use crate::common::*;
 
+/// Those that train on faces.
+const FACES: [&str; 3] = ["fig4-stylegan", "fig6-stylegan", "fig8"];
+
 /// Runs it; returns the folder that it ran in.
 fn smoke(preset: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -10,6 +13,11 @@ fn smoke(preset: &str) -> tempfile::TempDir {
     if preset == "mnist-gmm" {
         let Some(data) = &data else { return folder };
         arguments.extend(["--data-dir", data.to_str().unwrap()]);
+    }
+    if FACES.contains(&preset) {
+        let Some(data) = &data else { return folder };
+        // That they learn is tested with fig1.
+        arguments.extend(["--data-dir", data.to_str().unwrap(), "--set", "model.steps=20"]);
     }
     let records = run(folder.path(), &arguments);
     let run = folder.path().join(format!("runs/{preset}-smoke"));
@@ -118,6 +126,11 @@ fn fig5() {
 #[test]
 fn fig13() {
     smoke("fig13");
+}
+
+#[test]
+fn faces() {
+    FACES.iter().for_each(|preset| drop(smoke(preset)));
 }
 
 #[test]

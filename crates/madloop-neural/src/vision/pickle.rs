@@ -442,7 +442,9 @@ impl<'a> Machine<'a> {
                 b'R' => {
                     let (arguments, name) = (self.pop()?, self.pop()?);
                     let Kind::Name(name) = name.kind else { return Err("it calls what has no name".into()) };
-                    let Kind::Tuple(arguments) = &arguments.kind else { return Err("a call in it is not whole".into()) };
+                    let Kind::Tuple(arguments) = &arguments.kind else {
+                        return Err("a call in it is not whole".into());
+                    };
                     self.call(name, arguments)?;
                 }
                 // Attributes of the dictionary, such as versions of modules: nothing that evaluation needs.
@@ -523,7 +525,9 @@ fn storage(id: &Node) -> Result<Storage, String> {
     let Kind::Tuple(parts) = &id.kind else { return Err(wrong()) };
     let [word, kind, key, _, count, ..] = &parts[..] else { return Err(wrong()) };
     match (&word.kind, &kind.kind, &key.kind, natural(count)) {
-        (Kind::Text(word), &Kind::Name(Known::Values(kind, width)), Kind::Text(key), Some(count)) if word == "storage" => {
+        (Kind::Text(word), &Kind::Name(Known::Values(kind, width)), Kind::Text(key), Some(count))
+            if word == "storage" =>
+        {
             Ok(Storage { key: key.clone(), kind, width, count })
         }
         _ => Err(wrong()),

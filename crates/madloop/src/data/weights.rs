@@ -100,7 +100,8 @@ impl WeightsSet {
         let looked: Vec<String> = dirs.dirs().iter().map(|dir| dir.display().to_string()).collect();
         let looked = if looked.is_empty() { "no data folder".to_owned() } else { looked.join(", ") };
         let why = format!("looked in {looked} (and {} there, and ../weights) for {}", self.name, self.files.join(", "));
-        let get = if self.mirrors.is_empty() { String::new() } else { format!("run `madloop data get {}`, or ", self.name) };
+        let get =
+            if self.mirrors.is_empty() { String::new() } else { format!("run `madloop data get {}`, or ", self.name) };
         Error::Missing { name: format!("{}'s weights file", self.name), why, remedy: get + &self.by_hand(dirs) }
     }
 
@@ -152,7 +153,9 @@ pub(crate) fn read_weights(path: &Path, remedy: &'static str) -> Result<Vec<u8>>
     let file = File::open(path).map_err(Error::io("open", path, remedy))?;
     file.take(MAX_WEIGHTS + 1).read_to_end(&mut bytes).map_err(Error::io("read", path, remedy))?;
     match bytes.len() as u64 > MAX_WEIGHTS {
-        true => Err(Error::bad_file(path, format!("it is larger than {MAX_WEIGHTS} bytes, and no weights are"), remedy)),
+        true => {
+            Err(Error::bad_file(path, format!("it is larger than {MAX_WEIGHTS} bytes, and no weights are"), remedy))
+        }
         false => Ok(bytes),
     }
 }

@@ -240,3 +240,44 @@ fn what_is_no_image_is_answered() {
     let Extracted { features, .. } = none.expect("nothing of nothing");
     assert_eq!((features.rows, features.dim), (0, 1280));
 }
+
+#[cfg(feature = "onnx")]
+mod onnx {
+    use madloop_neural::Onnx;
+
+    use super::*;
+
+    const POOLED: &[u8] = include_bytes!("golden/pooled.onnx");
+    const UNPOOLED: &[u8] = include_bytes!("golden/unpooled.onnx");
+
+    fn refusal(bytes: &[u8], side: Option<usize>) -> String {
+        let error = Onnx::load("net.onnx", bytes.to_vec(), side, None).err().expect("it is refused").to_string();
+        assert!(error.contains("net.onnx"), "{error}");
+        error
+    }
+
+    #[test]
+    fn a_network_of_ones_own_gives_what_onnxruntime_gives() {
+        let golden: Value = serde_json::from_str(include_str!("golden/onnx.json")).expect("JSON");
+        let map = Onnx::load("pooled.onnx", POOLED.to_vec(), None, None).expect("a network");
+        assert_eq!((map.name(), map.sides(), map.dim(Shape::vector(1))), ("onnx:pooled.onnx", [24, 24], 5));
+        let set = images(0, 11, [64, 64]);
+        let all = map.features(&set).expect("features");
+        for (found, expected) in all.row(0).iter().zip(golden["features"].as_array().expect("values")) {
+            let expected = expected.as_f64().expect("a number");
+            assert!((f64::from(*found) - expected).abs() < 1e-5 * (1.0 + expected.abs()), "{found} {expected}");
+        }
+        assert_eq!(map.features(&set.slice(9..10)).expect("features").values, all.row(9));
+    }
+
+    #[test]
+    fn networks_that_are_no_feature_maps_say_why() {
+        let error = refusal(UNPOOLED, None);
+        assert!(error.contains("[1, 5, 12, 12]") && error.contains("[1, d]"), "{error}");
+        assert!(refusal(POOLED, Some(32)).contains("32"), "another size");
+        assert!(refusal(b"no network", None).contains("no ONNX network"));
+        for end in [0, 10, POOLED.len() / 2] {
+            refusal(&POOLED[..end], None);
+        }
+    }
+}

@@ -51,7 +51,9 @@ impl Asked {
 
     /// The real set's spatial features, prepared.
     pub(crate) fn spatial(&self, real: Option<Features>, settings: Settings) -> Result<Option<Reference>> {
-        real.filter(|_| self.sfid).map(|real| Reference::new(real, settings, &[FRECHET]).map_err(metric_error)).transpose()
+        real.filter(|_| self.sfid)
+            .map(|real| Reference::new(real, settings, &[FRECHET]).map_err(metric_error))
+            .transpose()
     }
 
     /// Adds these metrics to the scores of [`Self::of_features`].
@@ -80,9 +82,8 @@ impl Asked {
         }
         if self.score {
             let found = generated.logits.as_ref().ok_or("the features have no classes".to_owned());
-            let found = found.and_then(|logits| {
-                madloop_metrics::inception_score(logits).map_err(|error| error.to_string())
-            });
+            let found =
+                found.and_then(|logits| madloop_metrics::inception_score(logits).map_err(|error| error.to_string()));
             for (name, std) in SCORE.into_iter().zip([false, true]) {
                 if self.all.iter().any(|asked| asked == name) {
                     scores.set(name, found.clone().map(|found| if std { found.std } else { found.mean }));

@@ -62,7 +62,11 @@ impl Inception {
                 "Mixed_6a",
                 288,
                 &[("branch3x3", 384, [3, 3], 2)],
-                &[("branch3x3dbl_1", 64, [1, 1], 1), ("branch3x3dbl_2", 96, [3, 3], 1), ("branch3x3dbl_3", 96, [3, 3], 2)],
+                &[
+                    ("branch3x3dbl_1", 64, [1, 1], 1),
+                    ("branch3x3dbl_2", 96, [3, 3], 1),
+                    ("branch3x3dbl_3", 96, [3, 3], 2),
+                ],
             )?,
             loader.long("Mixed_6b", 128)?,
             loader.long("Mixed_6c", 160)?,
@@ -195,7 +199,13 @@ impl Loader<'_> {
         Ok(convs)
     }
 
-    fn branch(&mut self, block: &str, c_in: usize, pool: Option<Pool>, specs: &[Spec]) -> Result<Branch, ExtractorError> {
+    fn branch(
+        &mut self,
+        block: &str,
+        c_in: usize,
+        pool: Option<Pool>,
+        specs: &[Spec],
+    ) -> Result<Branch, ExtractorError> {
         Ok(Branch { pool, convs: self.chain(block, c_in, specs)?, fork: None })
     }
 
@@ -220,7 +230,11 @@ impl Loader<'_> {
                 name,
                 c_in,
                 None,
-                &[("branch3x3dbl_1", 64, [1, 1], 1), ("branch3x3dbl_2", 96, [3, 3], 1), ("branch3x3dbl_3", 96, [3, 3], 1)],
+                &[
+                    ("branch3x3dbl_1", 64, [1, 1], 1),
+                    ("branch3x3dbl_2", 96, [3, 3], 1),
+                    ("branch3x3dbl_3", 96, [3, 3], 1),
+                ],
             )?,
             self.branch(name, c_in, Some(Pool::Mean), &[("branch_pool", pooled, [1, 1], 1)])?,
         ];

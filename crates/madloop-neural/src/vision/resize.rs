@@ -78,8 +78,7 @@ fn bicubic(from: usize, to: usize) -> Vec<Taps> {
         let center = (at as f64 + 0.5) * scale;
         let first = (center - 2.0 * wide + 0.5).max(0.0) as usize;
         let end = ((center + 2.0 * wide + 0.5) as usize).min(from);
-        let mut weights: Vec<f64> =
-            (first..end).map(|x| kernel((x as f64 - center + 0.5) * (1.0 / wide))).collect();
+        let mut weights: Vec<f64> = (first..end).map(|x| kernel((x as f64 - center + 0.5) * (1.0 / wide))).collect();
         let sum: f64 = weights.iter().sum();
         weights.iter_mut().for_each(|weight| *weight /= sum);
         Taps { first, next: first + 1, weights }

@@ -73,7 +73,9 @@ impl Options {
     fn map_options(&self) -> FeatureOptions {
         let asked = self.features.as_deref().and_then(|name| name.parse().ok());
         let like = match asked {
-            Some(FeatureName::Inception | FeatureName::Vgg16 | FeatureName::EffnetLite0) => self.like.and_then(Like::resize),
+            Some(FeatureName::Inception | FeatureName::Vgg16 | FeatureName::EffnetLite0) => {
+                self.like.and_then(Like::resize)
+            }
             _ => None,
         };
         FeatureOptions { resize: self.map.resize.or(like), ..self.map.clone() }
@@ -346,8 +348,10 @@ fn from_statistics(
     let mut scores = Scores::default();
     for name in metrics {
         let value = match name.as_str() {
-            "frechet_distance" | "fid" => madloop_metrics::gaussian_w2_sq(&real_mean, &real_covariance, &mean, &covariance)
-                .map_err(|error| error.to_string()),
+            "frechet_distance" | "fid" => {
+                madloop_metrics::gaussian_w2_sq(&real_mean, &real_covariance, &mean, &covariance)
+                    .map_err(|error| error.to_string())
+            }
             "trace_cov" => madloop_metrics::trace(&covariance, mean.len()).map_err(|error| error.to_string()),
             _ => Err("a statistics file holds mean and covariance only; give the samples".into()),
         };

@@ -322,7 +322,20 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let dirs = DataDir::new(Some(folder.path().to_owned()), None, None);
         let names: Vec<&str> = list(&dirs).iter().map(|entry| entry.name).collect();
-        assert_eq!(names, ["digits8", "mnist", "fashion-mnist", "gaussian", "grid25", "rosenbrock", "effnet-lite0", "inception", "vgg16"]);
+        assert_eq!(
+            names,
+            [
+                "digits8",
+                "mnist",
+                "fashion-mnist",
+                "gaussian",
+                "grid25",
+                "rosenbrock",
+                "effnet-lite0",
+                "inception",
+                "vgg16"
+            ]
+        );
         assert_eq!(info("digits8", &dirs).expect("known").presence, Presence::BuiltIn);
         let mnist = info("mnist", &dirs).expect("known");
         assert_eq!(mnist.presence, Presence::Absent(Some(folder.path().join("mnist"))));

@@ -62,8 +62,7 @@ fn get_set(
             let limit = file.bytes + file.bytes / 1000 + 4096;
             let check = |path: &Path| read_checked(path, file).map(drop);
             let wanted = Wanted { set: set.name, name: &name, urls, limit, check: &check };
-            get_file(&wanted, &home, progress)
-                .map_err(|failure| failure.into_error(file.name, &set.by_hand(dirs)))?;
+            get_file(&wanted, &home, progress).map_err(|failure| failure.into_error(file.name, &set.by_hand(dirs)))?;
         }
     }
     Ok(home)

@@ -20,7 +20,7 @@ def network(name, pooled):
     weights = numpy_helper.from_array(units(1, 5 * 3 * 3 * 3).astype(np.float32).reshape(5, 3, 3, 3), "w")
     bias = numpy_helper.from_array(units(2, 5).astype(np.float32), "b")
     nodes = [
-        helper.make_node("Conv", ["x", "w", "b"], ["c"], strides=[2, 2], pads=[1, 1, 1, 1]),
+        helper.make_node("Conv", ["x", "w", "b"], ["c"], strides=[2, 2], pads=[1, 1, 1, 1], dilations=[1, 1], kernel_shape=[3, 3]),
         helper.make_node("Relu", ["c"], ["r"]),
     ]
     if pooled:

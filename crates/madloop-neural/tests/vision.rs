@@ -1,5 +1,8 @@
 //! Networks trained elsewhere: their numbers against Python's (`golden/make_vision.py`), and their files.
 
+#![allow(clippy::disallowed_methods, reason = "tests look at files")]
+#![allow(clippy::print_stderr, reason = "tests say what they skip")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -10,7 +13,7 @@ use serde_json::Value;
 
 /// The script's `words`.
 fn word(key: u64, at: u64) -> u32 {
-    let mut x = (at + (key * 0x9E37_79B1 & 0xFFFF_FFFF)) as u32;
+    let mut x = (at + ((key * 0x9E37_79B1) & 0xFFFF_FFFF)) as u32;
     for (shift, factor) in [(16, 0x7FEB_352D), (15, 0x846C_A68B)] {
         x ^= x >> shift;
         x = x.wrapping_mul(factor);
@@ -178,7 +181,7 @@ fn features_do_not_depend_on_the_batch_or_on_threads() {
         assert_eq!(pool.install(|| map.features(&set)).expect("features").values, all.values, "{threads} threads");
     }
     // Grey is three equal channels, and f32 pixels are those of u8 over 255.
-    let grey = Samples::from_u8(Shape::Image { channels: 1, height: 40, width: 50 }, vec![7, 90, 200, 255].repeat(500));
+    let grey = Samples::from_u8(Shape::Image { channels: 1, height: 40, width: 50 }, [7, 90, 200, 255].repeat(500));
     let grey = grey.expect("images");
     let floats = Samples::from_f32(grey.shape(), grey.to_f32()).expect("images");
     let close = |a: &Features, b: &Features| a.values.iter().zip(&b.values).all(|(a, b)| (a - b).abs() < 1e-4);

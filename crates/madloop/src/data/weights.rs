@@ -95,6 +95,7 @@ impl WeightsSet {
     }
 
     /// The error of weights that are nowhere.
+    #[cfg(feature = "neural")]
     pub(crate) fn missing(&self, dirs: &DataDir) -> Error {
         let looked: Vec<String> = dirs.dirs().iter().map(|dir| dir.display().to_string()).collect();
         let looked = if looked.is_empty() { "no data folder".to_owned() } else { looked.join(", ") };

@@ -33,5 +33,7 @@ pub use flow::FlowConfig;
 pub use lenet::{Lenet, LenetConfig, LenetError, downstream_accuracy, train_lenet};
 pub use stylegan::StyleGan2Config;
 pub use train::Decay;
+#[cfg(feature = "onnx")]
+pub use vision::Onnx;
 pub use vision::{Architecture, Extracted, Extractor, ExtractorError, Resizing, Want};
 pub use wgan::{Beginning, GanNetwork, WganConfig};

@@ -1,5 +1,8 @@
 //! Networks trained elsewhere: their numbers against Python's (`golden/make_vision.py`), and their files.
 
+#![allow(clippy::disallowed_methods, reason = "tests look at files")]
+#![allow(clippy::print_stderr, reason = "tests say what they skip")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -10,7 +13,7 @@ use serde_json::Value;
 
 /// The script's `words`.
 fn word(key: u64, at: u64) -> u32 {
-    let mut x = (at + (key * 0x9E37_79B1 & 0xFFFF_FFFF)) as u32;
+    let mut x = (at + ((key * 0x9E37_79B1) & 0xFFFF_FFFF)) as u32;
     for (shift, factor) in [(16, 0x7FEB_352D), (15, 0x846C_A68B)] {
         x ^= x >> shift;
         x = x.wrapping_mul(factor);
@@ -178,7 +181,7 @@ fn features_do_not_depend_on_the_batch_or_on_threads() {
         assert_eq!(pool.install(|| map.features(&set)).expect("features").values, all.values, "{threads} threads");
     }
     // Grey is three equal channels, and f32 pixels are those of u8 over 255.
-    let grey = Samples::from_u8(Shape::Image { channels: 1, height: 40, width: 50 }, vec![7, 90, 200, 255].repeat(500));
+    let grey = Samples::from_u8(Shape::Image { channels: 1, height: 40, width: 50 }, [7, 90, 200, 255].repeat(500));
     let grey = grey.expect("images");
     let floats = Samples::from_f32(grey.shape(), grey.to_f32()).expect("images");
     let close = |a: &Features, b: &Features| a.values.iter().zip(&b.values).all(|(a, b)| (a - b).abs() < 1e-4);
@@ -239,4 +242,45 @@ fn what_is_no_image_is_answered() {
     let none = map.extract(&images(0, 1, [8, 8]).slice(0..0), Want::default());
     let Extracted { features, .. } = none.expect("nothing of nothing");
     assert_eq!((features.rows, features.dim), (0, 1280));
+}
+
+#[cfg(feature = "onnx")]
+mod onnx {
+    use madloop_neural::Onnx;
+
+    use super::*;
+
+    const POOLED: &[u8] = include_bytes!("golden/pooled.onnx");
+    const UNPOOLED: &[u8] = include_bytes!("golden/unpooled.onnx");
+
+    fn refusal(bytes: &[u8], side: Option<usize>) -> String {
+        let error = Onnx::load("net.onnx", bytes.to_vec(), side, None).err().expect("it is refused").to_string();
+        assert!(error.contains("net.onnx"), "{error}");
+        error
+    }
+
+    #[test]
+    fn a_network_of_ones_own_gives_what_onnxruntime_gives() {
+        let golden: Value = serde_json::from_str(include_str!("golden/onnx.json")).expect("JSON");
+        let map = Onnx::load("pooled.onnx", POOLED.to_vec(), None, None).expect("a network");
+        assert_eq!((map.name(), map.sides(), map.dim(Shape::vector(1))), ("onnx:pooled.onnx", [24, 24], 5));
+        let set = images(0, 11, [64, 64]);
+        let all = map.features(&set).expect("features");
+        for (found, expected) in all.row(0).iter().zip(golden["features"].as_array().expect("values")) {
+            let expected = expected.as_f64().expect("a number");
+            assert!((f64::from(*found) - expected).abs() < 1e-5 * (1.0 + expected.abs()), "{found} {expected}");
+        }
+        assert_eq!(map.features(&set.slice(9..10)).expect("features").values, all.row(9));
+    }
+
+    #[test]
+    fn networks_that_are_no_feature_maps_say_why() {
+        let error = refusal(UNPOOLED, None);
+        assert!(error.contains("[1, 5, 12, 12]") && error.contains("[1, d]"), "{error}");
+        assert!(refusal(POOLED, Some(32)).contains("32"), "another size");
+        assert!(refusal(b"no network", None).contains("no ONNX network"));
+        for end in [0, 10, POOLED.len() / 2] {
+            refusal(&POOLED[..end], None);
+        }
+    }
 }

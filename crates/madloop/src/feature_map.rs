@@ -140,10 +140,7 @@ pub(crate) fn feature_map(name: &FeatureName, shape: Shape, place: &str, options
             let why = format!("{name} takes images, and samples of {shape} are vectors; use none");
             Err(Error::config(place, why))
         }
-        (FeatureName::Onnx(_), true) => {
-            let why = format!("{name} cannot be run: this program was built without the feature onnx");
-            Err(Error::config(place, why))
-        }
+        (FeatureName::Onnx(path), true) => onnx(path, place, options),
         (FeatureName::EffnetLite0 | FeatureName::Inception | FeatureName::Vgg16, true) => {
             extractor(name, place, options)
         }
@@ -154,12 +151,18 @@ pub(crate) fn feature_map(name: &FeatureName, shape: Shape, place: &str, options
 fn check_options(name: &FeatureName, place: &str, options: &FeatureOptions) -> Result<()> {
     use FeatureName::{EffnetLite0, Inception, Vgg16};
     let is_network = matches!(name, EffnetLite0 | Inception | Vgg16);
+    let is_own = matches!(name, FeatureName::Onnx(_));
     let given = [
-        (options.weights.is_some(), "a weights file", "leave --weights (score.weights) out"),
-        (options.size.is_some(), "a size", "leave --feature-size (score.feature_size) out"),
-        (options.resize.is_some(), "a way to resize", "leave --feature-resize (score.feature_resize) out"),
+        (options.weights.is_some() && is_own, "a weights file beside its own", "leave --weights (score.weights) out"),
+        (options.weights.is_some() && !is_network, "a weights file", "leave --weights (score.weights) out"),
+        (options.size.is_some() && !is_network && !is_own, "a size", "leave --feature-size (score.feature_size) out"),
+        (
+            options.resize.is_some() && !is_network && !is_own,
+            "a way to resize",
+            "leave --feature-resize (score.feature_resize) out",
+        ),
     ];
-    match given.into_iter().find(|(given, ..)| *given && !is_network) {
+    match given.into_iter().find(|(given, ..)| *given) {
         Some((_, what, remedy)) => Err(Error::config(place, format!("{name} takes no {}; {remedy}", &what[2..]))),
         None => Ok(()),
     }
@@ -203,6 +206,32 @@ fn extractor(name: &FeatureName, place: &str, options: &FeatureOptions) -> Resul
         "weights": if note.is_some() { "own" } else { "published" },
     });
     Ok(Mapping { sha256: Some(sha256), input: Some(input), note, map: Map::Extractor(Box::new(map)) })
+}
+
+#[cfg(feature = "onnx")]
+fn onnx(path: &std::path::Path, place: &str, options: &FeatureOptions) -> Result<Mapping> {
+    use madloop_neural::{Onnx, Resizing};
+    let bytes = crate::data::weights::read_weights(path, "give an ONNX network: onnx:FILE")?;
+    let resize = options.resize.and_then(|how| Resizing::find(how.name()));
+    let map = Onnx::load(&path.display().to_string(), bytes, options.size.map(|side| side as usize), resize);
+    let map = map.map_err(|error| Error::config(place, error.to_string()))?;
+    let input = serde_json::json!({
+        "network": "ONNX",
+        "size": map.sides(),
+        "resize": map.resizing().name(),
+        "scaling": "(v / 255 - mean) / deviation of ImageNet",
+    });
+    let sha256 = map.sha256().to_owned();
+    Ok(Mapping { input: Some(input), ..Mapping::plain(map, Some(sha256)) })
+}
+
+#[cfg(not(feature = "onnx"))]
+fn onnx(path: &std::path::Path, place: &str, _: &FeatureOptions) -> Result<Mapping> {
+    let why = format!(
+        "onnx:{} cannot be run: this program was built without the feature onnx; build it with --features onnx",
+        path.display()
+    );
+    Err(Error::config(place, why))
 }
 
 #[cfg(not(feature = "neural"))]

@@ -13,9 +13,14 @@ pub(crate) fn data(args: &DataArgs) -> anyhow::Result<()> {
         DataCommand::List { json: true } => output::line(&serde_json::to_string_pretty(&list(&dirs))?),
         DataCommand::List { json: false } => {
             let mut table = table::plain();
-            table.set_header(["data set", "what it is", "samples", "size", "where"]);
+            table.set_header(["name", "what it is", "samples", "size", "where"]);
             for entry in list(&dirs) {
-                let samples = entry.samples.map_or_else(|| "any number".to_owned(), |n| n.to_string());
+                let samples = match entry.samples {
+                    None => "any number".to_owned(),
+                    // Weights.
+                    Some(0) => String::new(),
+                    Some(n) => n.to_string(),
+                };
                 let size = if entry.bytes == 0 { String::new() } else { bytes_in_words(entry.bytes as f64) };
                 table.add_row([entry.name.to_owned(), entry.what.to_owned(), samples, size, place(&entry)]);
             }

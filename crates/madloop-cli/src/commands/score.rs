@@ -38,7 +38,7 @@ pub(crate) fn score(args: &ScoreArgs) -> anyhow::Result<()> {
         output::line(&serde_json::to_string_pretty(&json(&result))?);
     } else {
         output::line(&roles(&result.provenance));
-        show(&result.scores);
+        show(&result.scores, &result.provenance);
         if !result.per_class.is_empty() {
             show_classes(&result);
         }
@@ -91,7 +91,8 @@ fn roles(provenance: &Value) -> String {
 }
 
 /// One metric a line, in the catalogue's order.
-fn show(scores: &Scores) {
+fn show(scores: &Scores, provenance: &Value) {
+    let network = provenance["features_input"]["network"].as_str();
     let mut table = table::plain();
     table.set_header(["metric", "value", "95 % interval", ""]);
     for info in madloop::metric_infos() {
@@ -100,7 +101,12 @@ fn show(scores: &Scores) {
         let interval = scores.intervals.get(&info.name);
         let interval = interval.map(|i| format!("{} to {}", table::number(i.low), table::number(i.high)));
         let value = value.map_or_else(|| "undefined".to_owned(), table::number);
-        table.add_row([info.name, value, interval.unwrap_or_default(), note.unwrap_or(info.title)]);
+        // A distance of other features than Inception's is not to be taken for FID.
+        let title = match network {
+            Some(network) if info.name == "frechet_distance" => format!("{}: FD({network})", info.title),
+            _ => info.title,
+        };
+        table.add_row([info.name, value, interval.unwrap_or_default(), note.unwrap_or(title)]);
     }
     output::line(&table.to_string());
 }

@@ -7,6 +7,7 @@
 mod commands;
 mod common;
 mod diffusion;
+mod extractors;
 mod faces;
 mod features;
 mod images;

@@ -3,6 +3,8 @@
 mod effnet;
 mod error;
 mod inception;
+#[cfg(feature = "onnx")]
+mod onnx;
 mod pickle;
 mod resize;
 mod tensors;
@@ -12,6 +14,8 @@ use madloop_core::{FeatureMap, Features, Samples, Shape};
 use rayon::prelude::*;
 
 pub use error::ExtractorError;
+#[cfg(feature = "onnx")]
+pub use onnx::Onnx;
 pub use resize::Resizing;
 
 use crate::kernels::{Level, infer::Plane};
@@ -21,6 +25,9 @@ use resize::Resizer;
 use tensors::Tensors;
 use vgg::Vgg;
 
+/// ImageNet's mean and deviation a channel, of values from 0 to 255.
+const IMAGENET: ([f32; 3], [f32; 3]) =
+    ([255.0 * 0.485, 255.0 * 0.456, 255.0 * 0.406], [255.0 * 0.229, 255.0 * 0.224, 255.0 * 0.225]);
 /// Images whose dense layers are one product.
 const BLOCK: usize = 8;
 
@@ -203,17 +210,7 @@ impl Extractor {
     /// # Errors
     /// [`ExtractorError::NotImages`], [`ExtractorError::NotFinite`], or a value that is not finite.
     pub fn extract(&self, samples: &Samples, want: Want) -> Result<Extracted, ExtractorError> {
-        let name = || self.architecture.name().to_owned();
-        let Shape::Image { channels: channels @ (1 | 3), height, width } = samples.shape() else {
-            return Err(ExtractorError::NotImages { name: name(), found: samples.shape() });
-        };
-        samples.check_finite("the set whose features are wanted")?;
-        let source = Source {
-            samples,
-            size: [height, width],
-            channels,
-            resizer: Resizer::new(self.resizing, [height, width], [self.side; 2]),
-        };
+        let source = Source::new(samples, self.architecture.name(), self.resizing, [self.side; 2])?;
         let is_inception = matches!(self.network, Network::Inception(_));
         let (n, dim) = (samples.len(), self.architecture.dim());
         let wide = |wanted: bool, dim: usize| if wanted && is_inception { dim } else { 0 };
@@ -224,11 +221,7 @@ impl Extractor {
         values.par_chunks_mut(BLOCK * all).enumerate().try_for_each(|(block, values)| {
             self.block(&source, block * BLOCK, values, [dim, spatial, logits]);
             let bad = values.chunks_exact(all).position(|row| row.iter().any(|value| !value.is_finite()));
-            bad.map_or(Ok(()), |row| {
-                let row = block * BLOCK + row;
-                let largest = source.values(row).iter().fold(0.0_f32, |most, value| most.max(value.abs()));
-                Err(ExtractorError::NotFinite { name: name(), row, largest: largest / 255.0 })
-            })
+            bad.map_or(Ok(()), |row| Err(source.not_finite(self.architecture.name(), block * BLOCK + row)))
         })?;
         let part = |from: usize, dim: usize| {
             let values = values.chunks_exact(all).flat_map(|row| &row[from..from + dim]).copied().collect();
@@ -274,8 +267,7 @@ impl Extractor {
 
     /// Writes a row in the network's size and scale.
     fn fill(&self, source: &Source<'_>, row: usize, input: &mut Plane) {
-        const MEAN: [f32; 3] = [255.0 * 0.485, 255.0 * 0.456, 255.0 * 0.406];
-        const DEVIATION: [f32; 3] = [255.0 * 0.229, 255.0 * 0.224, 255.0 * 0.225];
+        let (mean, deviation) = IMAGENET;
         let unit = self.architecture == Architecture::Inception && self.resizing == Resizing::PytorchFid;
         let mut pixels = source.values(row);
         if unit {
@@ -289,7 +281,7 @@ impl Extractor {
                 Architecture::Inception => to.iter_mut().zip(line).for_each(|(to, v)| *to = (v - 128.0) / 128.0),
                 Architecture::Vgg16 => {
                     for (to, v) in to.as_chunks_mut::<3>().0.iter_mut().zip(line.as_chunks::<3>().0) {
-                        *to = [0, 1, 2].map(|c| (v[c] - MEAN[c]) / DEVIATION[c]);
+                        *to = [0, 1, 2].map(|c| (v[c] - mean[c]) / deviation[c]);
                     }
                 }
             }
@@ -300,12 +292,26 @@ impl Extractor {
 /// Images of a set.
 struct Source<'a> {
     samples: &'a Samples,
-    size: [usize; 2],
     channels: usize,
     resizer: Resizer,
 }
 
-impl Source<'_> {
+impl<'a> Source<'a> {
+    /// Images that are to be brought to size `to` for the feature map `name`.
+    fn new(samples: &'a Samples, name: &str, how: Resizing, to: [usize; 2]) -> Result<Self, ExtractorError> {
+        let Shape::Image { channels: channels @ (1 | 3), height, width } = samples.shape() else {
+            return Err(ExtractorError::NotImages { name: name.to_owned(), found: samples.shape() });
+        };
+        samples.check_finite("the set whose features are wanted")?;
+        Ok(Self { samples, channels, resizer: Resizer::new(how, [height, width], to) })
+    }
+
+    /// The error of features that are not finite.
+    fn not_finite(&self, name: &str, row: usize) -> ExtractorError {
+        let largest = self.values(row).iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+        ExtractorError::NotFinite { name: name.to_owned(), row, largest: largest / 255.0 }
+    }
+
     /// A row as `[height, width, 3]` of values from 0 to 255.
     fn values(&self, row: usize) -> Vec<f32> {
         let dim = self.samples.dim();
@@ -320,7 +326,6 @@ impl Source<'_> {
                 values.iter_mut().for_each(|value| *value *= 255.0);
             }
         }
-        debug_assert_eq!(self.size[0] * self.size[1] * self.channels, dim);
         if self.channels == 1 { values.into_iter().flat_map(|value| [value; 3]).collect() } else { values }
     }
 }

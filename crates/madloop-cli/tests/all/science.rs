@@ -107,6 +107,54 @@ fn a_wgan_loses_quality_and_diversity() {
 }
 
 #[test]
+fn a_stylegan_runs_in_a_loop_and_refuses_other_sizes() {
+    let folder = tempfile::tempdir().unwrap();
+    // IDX: 60 images of 20 x 20 bytes.
+    let mut images = vec![0, 0, 8, 3, 0, 0, 0, 60, 0, 0, 0, 20, 0, 0, 0, 20];
+    images.extend((0..60 * 400_u32).map(|at| (at * at % 251) as u8));
+    std::fs::write(folder.path().join("images.idx"), images).unwrap();
+    std::fs::write(folder.path().join("styles.toml"), STYLES).unwrap();
+    let records = run(folder.path(), &["styles.toml"]);
+    let last = records.last().unwrap();
+    assert_eq!((last["model"].as_str(), last["generation"].as_u64()), (Some("stylegan2"), Some(2)));
+    assert!(last["frechet_distance"].as_f64().unwrap() > 0.0, "{last}");
+    let refused = |set: &str| {
+        let out = madloop(folder.path()).args(["run", "styles.toml", "--out", "other", "--set", set]).output().unwrap();
+        assert_eq!(out.status.code(), Some(1));
+        String::from_utf8(out.stderr).unwrap()
+    };
+    let error = refused("data.resize=20");
+    assert!(error.contains("20 x 20") && error.contains("data.resize = 16"), "{error}");
+    let error = refused("model.fmap=3");
+    assert!(error.contains("did you mean \"fmaps\""), "{error}");
+}
+
+const STYLES: &str = r#"
+name = "styles"
+generations = 2
+[data]
+source = "path"
+path = "images.idx"
+resize = 16
+[model]
+family = "stylegan2"
+fmaps = 0.125
+fmap_max = 64
+latent = 8
+mapping_layers = 2
+steps = 6
+batch = 4
+ada = true
+[loop]
+kind = "synthetic-augmentation"
+n_initial = 32
+lambda = 0.7
+[score]
+n = 10
+metrics = ["frechet_distance"]
+"#;
+
+#[test]
 fn the_fresh_gaussian_loop_meets_one_limit_from_both_beginnings() {
     let folder = tempfile::tempdir().unwrap();
     let records = run(folder.path(), &["fig10-gaussian", "--generations", "25", "--set", "sweep.seeds=10"]);

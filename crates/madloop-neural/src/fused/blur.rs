@@ -3,13 +3,13 @@
 use burn::backend::autodiff::checkpoint::base::Checkpointer;
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::autodiff::grads::Gradients;
-use burn::backend::autodiff::ops::{Backward, Ops, OpsKind, unary};
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
 
-use super::{recycle, values, whole, written};
+use super::{recycle, register, values, whole, written};
 use crate::kernels::blur;
 
 /// `[n, h, w, c]` -> `[n, 2 h, 2 w, c]`.
@@ -138,6 +138,9 @@ impl Backward<Flex, 1> for Transposed {
 
     fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let back = ops.state.transposed();
-        unary::<Flex, _>(ops.parents, ops.node, gradients, |dy| back.of(dy));
+        let dy = gradients.consume::<Flex>(&ops.node);
+        if let [Some(of_x)] = ops.parents {
+            register(gradients, of_x.id, back.of(dy));
+        }
     }
 }

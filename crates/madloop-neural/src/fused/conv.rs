@@ -10,7 +10,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
 
-use super::{alike, recycle, values, whole, written};
+use super::{alike, recycle, register, values, whole, written};
 use crate::kernels::conv::{self, Conv2d, Onto};
 
 /// `[n, h, w, i]`, `[k, k, i, o]`, `[o]` -> `[n, ceil(h / stride), ceil(w / stride), o]`, k odd, with a zero border.
@@ -152,7 +152,7 @@ impl State {
         }
         if let Some(of) = of_x {
             let dx = alike(&x, |dx| conv::input_gradient(&shape, values(dy), values(&weight), Onto::Nothing, dx));
-            gradients.register::<Flex>(of, dx);
+            register(gradients, of, dx);
         }
         recycle(x);
     }
@@ -176,7 +176,7 @@ impl Backward<Flex, 4> for Conv {
         let [of_x, of_weight, of_bias, of_other] = ops.parents.map(|parent| parent.map(|parent| parent.id));
         ops.state.backward(&dy, [of_x, of_weight, of_bias], gradients);
         match of_other {
-            Some(of) => gradients.register::<Flex>(of, dy),
+            Some(of) => register(gradients, of, dy),
             None => recycle(dy),
         }
     }

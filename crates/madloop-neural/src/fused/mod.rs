@@ -21,8 +21,10 @@ pub(crate) mod upsample;
 
 use pool::recycle;
 
-use burn::backend::TensorMetadata;
+use burn::backend::autodiff::NodeId;
+use burn::backend::autodiff::grads::Gradients;
 use burn::backend::flex::FlexTensor;
+use burn::backend::{Flex, TensorMetadata};
 use burn::tensor::{Device, Shape, Tensor, TensorData};
 
 /// Whether a tensor is where the kernels are.
@@ -51,4 +53,12 @@ fn written(shape: impl Into<Shape>, kernel: impl FnOnce(&mut [f32])) -> FlexTens
 /// A tensor of the shape of x all of which a kernel writes.
 fn alike(x: &FlexTensor, kernel: impl FnOnce(&mut [f32])) -> FlexTensor {
     written(x.shape(), kernel)
+}
+
+/// Registers a gradient. Where there is one of the same node already, the sum goes into its buffer and this one's is used again.
+fn register(gradients: &mut Gradients, of: NodeId, gradient: FlexTensor) {
+    // A tensor that is shared is not written to, and the other one is.
+    let shared = gradient.clone();
+    gradients.register::<Flex>(of, gradient);
+    recycle(shared);
 }

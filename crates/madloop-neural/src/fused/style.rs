@@ -9,7 +9,7 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::Tensor;
 
-use super::{alike, recycle, values, whole, written};
+use super::{alike, recycle, register, values, whole, written};
 use crate::kernels::style::{self, Noise};
 
 /// `[n, h, w, c]`, `[n, c]` -> `[n, h, w, c]`.
@@ -142,7 +142,7 @@ impl Backward<Flex, 2> for Modulate {
             (None, None) => {}
         }
         if let (Some(of_x), Some(dx)) = (of_x, dx) {
-            gradients.register::<Flex>(of_x, dx);
+            register(gradients, of_x, dx);
         }
         recycle(x);
         recycle(dy);

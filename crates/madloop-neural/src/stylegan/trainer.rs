@@ -59,10 +59,8 @@ impl Trainer for StyleGan2Trainer {
         // Costs are in operations of plain loops; the kernels do about six times as many in the same time.
         const KERNELS: f64 = 6.0;
         let channels = networks.channels;
-        let kept = (2.0 * networks.discriminator.kept(channels)).max(
-            // The path length's update follows values and tangents of half the images.
-            networks.synthesis.kept(channels) + networks.discriminator.kept(channels),
-        );
+        // Buffers of both updates stay: two images a row for the discriminator's, one through both networks for the generator's.
+        let kept = networks.synthesis.kept(channels) + 3.0 * networks.discriminator.kept(channels);
         Cost {
             train: step * self.config.train_steps(rows) as f64 / KERNELS,
             sample_row: generator / KERNELS,

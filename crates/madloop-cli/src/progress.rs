@@ -143,3 +143,22 @@ pub(crate) fn images_read(bar: &ProgressBar, done: u64, of: u64) {
         bar.set_position(done);
     }
 }
+
+/// A bar for images that are read, or whose features are computed.
+pub(crate) fn images_bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr_with_hz(10));
+    bar.set_style(style("{msg} {bar:30.cyan} {pos}/{len} images, {eta} left"));
+    bar
+}
+
+/// Shows on it how far a comparison is.
+pub(crate) fn comparing(bar: &ProgressBar, what: &str, done: u64, of: u64) {
+    if bar.message() != what {
+        bar.reset();
+        bar.set_length(of);
+        bar.set_message(what.to_owned());
+    }
+    if done == of || done.is_multiple_of(64) {
+        bar.set_position(done);
+    }
+}

@@ -55,7 +55,28 @@ pub(crate) struct Outputs {
     pub(crate) logits: Option<Features>,
 }
 
+impl Outputs {
+    /// Adds the rows of `more`, of the same map.
+    pub(crate) fn append(&mut self, more: Self) {
+        fn join(all: &mut Features, more: Features) {
+            all.rows += more.rows;
+            all.values.extend(more.values);
+        }
+        join(&mut self.features, more.features);
+        for (all, more) in [(&mut self.spatial, more.spatial), (&mut self.logits, more.logits)] {
+            if let (Some(all), Some(more)) = (all.as_mut(), more) {
+                join(all, more);
+            }
+        }
+    }
+}
+
 impl Mapping {
+    /// Whether it takes so long that people want to know how far it is.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.input.is_some()
+    }
+
     fn plain(map: impl FeatureMap + 'static, sha256: Option<String>) -> Self {
         Self { map: Map::Plain(Box::new(map)), sha256, input: None, note: None }
     }

@@ -1,11 +1,12 @@
 //! `madloop score`: a real and a generated set, compared.
 
 use anyhow::bail;
-use madloop::comparison::{Cache, Comparison, Like, Options, compare, feature_metrics};
+use madloop::comparison::{Cache, Comparison, Like, Options, Progress, compare, feature_metrics};
 use madloop_core::Scores;
 use serde_json::{Map, Value, json};
 
 use crate::args::ScoreArgs;
+use crate::progress::{comparing, images_bar};
 use crate::{output, table};
 
 use super::{feature_options, read_options};
@@ -19,6 +20,7 @@ pub(crate) fn score(args: &ScoreArgs) -> anyhow::Result<()> {
     };
     let all = || feature_metrics(args.map.features.as_deref());
     let metrics = if args.metrics.iter().any(|name| name == "all") { all() } else { args.metrics.clone() };
+    let bar = images_bar();
     let options = Options {
         metrics,
         k: args.k,
@@ -31,9 +33,15 @@ pub(crate) fn score(args: &ScoreArgs) -> anyhow::Result<()> {
         per_class: args.per_class,
         train: args.train.clone(),
         cache: if args.no_cache { None } else { Cache::from_env() },
+        progress: Progress::new({
+            let bar = bar.clone();
+            move |what, done, of| comparing(&bar, what, done, of)
+        }),
     };
     let read = madloop::data::ReadOptions { ignore_labels: !args.per_class, ..read_options(&args.images)? };
-    let result = compare(real, generated, &read, &options)?;
+    let result = compare(real, generated, &read, &options);
+    bar.finish_and_clear();
+    let result = result?;
     if args.json {
         output::line(&serde_json::to_string_pretty(&json(&result))?);
     } else {

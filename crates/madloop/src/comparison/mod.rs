@@ -2,6 +2,7 @@
 
 mod cache;
 mod like;
+mod progress;
 mod provenance;
 mod sets;
 #[cfg(test)]
@@ -17,8 +18,9 @@ use sha2::{Digest, Sha256};
 
 pub use self::cache::{CACHE_LIMIT, Cache};
 pub use self::like::Like;
+pub use self::progress::Progress;
 pub(crate) use self::sets::{Set, features, features_for};
-use self::sets::{checksum, outputs, subset};
+use self::sets::{checksum, outputs, outputs_told, subset};
 use crate::config::FeatureName;
 use crate::data::ReadOptions;
 use crate::feature_map::{FeatureOptions, Mapping, Outputs, Want};
@@ -56,6 +58,8 @@ pub struct Options {
     pub train: Option<PathBuf>,
     /// Where prepared references are kept.
     pub cache: Option<Cache>,
+    /// Who is told how far it is.
+    pub progress: Progress,
 }
 
 impl Options {
@@ -116,9 +120,12 @@ pub fn default_metrics() -> Vec<String> {
 /// a value for these sets is none: its reason is in the scores.
 pub fn compare(real: &Path, generated: &Path, read: &ReadOptions, options: &Options) -> Result<Comparison> {
     let metrics = check_metrics(options)?;
-    let sets = [Set::load(real, read)?, Set::load(generated, read)?];
+    let mut left_out = Vec::new();
+    let mut load = |path: &Path| Set::load_told(path, read, &options.progress, &mut left_out);
+    let sets = [load(real)?, load(generated)?];
     let checksums = [sets[0].checksum(), sets[1].checksum()];
     let mut used = provenance::Used::new([real, generated], checksums, options);
+    used.notes.extend(left_out);
     let (scores, per_class) = match sets {
         [Set::Samples(real_set), Set::Samples(generated_set)] => {
             let paths = [real, generated];
@@ -238,7 +245,7 @@ impl Both<'_> {
         };
         let key = options.cache.as_ref().map(|_| used.reference_key(&checksum(&real), self.read));
         let [of_real, of_generated]: [Want; 2] = asked.want();
-        let real = outputs(&map, real, of_real)?;
+        let real = outputs_told(&map, real, of_real, ("the real set", &options.progress))?;
         used.scale("real", &real.features);
         let spatial = asked.spatial(real.spatial, settings)?;
         let reference = match options.cache.as_ref().zip(key) {
@@ -249,7 +256,7 @@ impl Both<'_> {
             }
             None => Reference::new(real.features, settings, &metrics).map_err(metric_error)?,
         };
-        let generated = outputs(&map, generated, of_generated)?;
+        let generated = outputs_told(&map, generated, of_generated, ("the generated set", &options.progress))?;
         used.scale("generated", &generated.features);
         let mut scores = self.score(&reference, spatial.as_ref(), &asked, &metrics, &generated)?;
         if let Some(training) = train {

@@ -6,7 +6,8 @@ use madloop_core::{FeatureMap, Features, Samples, Seeds};
 use madloop_metrics::Moments;
 use sha2::{Digest, Sha256};
 
-use crate::data::{ReadOptions, read_samples};
+use super::Progress;
+use crate::data::{ReadOptions, read_samples, read_samples_watched, some};
 use crate::feature_map::{FeatureOptions, Mapping, Outputs, Want, feature_map, fitting};
 use crate::scoring::balanced;
 use crate::stats::{self, Known, Preprocessing};
@@ -31,6 +32,26 @@ impl Set {
             return Ok(Self::Stats(Box::new(stats)));
         }
         Ok(Self::Samples(read_samples(path, read)?))
+    }
+
+    /// The same, telling how far it is; what was left out is said in `left_out`.
+    pub(super) fn load_told(
+        path: &Path,
+        read: &ReadOptions,
+        progress: &Progress,
+        left_out: &mut Vec<String>,
+    ) -> Result<Self> {
+        if path.extension().is_some_and(|extension| extension == "npz") {
+            return Self::load(path, read);
+        }
+        let what = Progress::reading(path);
+        let (samples, gone) = read_samples_watched(path, read, &|done, of| progress.tell(&what, done, of))?;
+        if !gone.is_empty() {
+            let (n, names) = (gone.len(), some(gone.into_iter()));
+            let are = if n == 1 { "file is" } else { "files are" };
+            left_out.push(format!("{}: {n} {are} left out: {names}", path.display()));
+        }
+        Ok(Self::Samples(samples))
     }
 
     /// SHA-256 of the values in memory.
@@ -120,6 +141,36 @@ pub(super) fn subset(path: &Path, set: &Samples, n: Option<usize>, seeds: Seeds)
 /// Features of a set, which is let go.
 pub(crate) fn features(map: &Mapping, samples: Samples) -> Result<Features> {
     Ok(map.features(&samples)?)
+}
+
+/// [`outputs`] in blocks, telling how far it is: features do not depend on blocks.
+pub(super) fn outputs_told(
+    map: &Mapping,
+    samples: Samples,
+    want: Want,
+    (whose, progress): (&str, &Progress),
+) -> Result<Outputs> {
+    /// Images of a block.
+    const BLOCK: usize = 128;
+    let n = samples.len();
+    if !map.is_slow() || n <= BLOCK {
+        return outputs(map, samples, want);
+    }
+    let what = format!("features of {whose}");
+    let mut all: Option<Outputs> = None;
+    for start in (0..n).step_by(BLOCK) {
+        let end = (start + BLOCK).min(n);
+        let block = map.outputs(&samples.slice(start..end), want)?;
+        match &mut all {
+            Some(all) => all.append(block),
+            None => all = Some(block),
+        }
+        progress.tell(&what, end as u64, n as u64);
+    }
+    match all {
+        Some(all) => Ok(all),
+        None => outputs(map, samples, want),
+    }
 }
 
 /// Features of a set and other outputs of its map; the set is let go.

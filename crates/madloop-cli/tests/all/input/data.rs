@@ -187,7 +187,10 @@ fn images_of_several_kinds_need_a_common_one() {
         bench.succeeds(&[&["stats", folder, "-o", "a.npz"], &option[..]].concat());
     }
     bench.refuses_run(&["own.toml", "--set", "data.path=empty"], &["empty", "no image", "png"]);
-    bench.refuses_run(&["own.toml", "--set", "data.path=nowhere"], &["nowhere", "No such file", "exists"]);
+    bench.refuses_run(
+        &["own.toml", "--set", "data.path=nowhere"],
+        &["nowhere", "neither in the working folder", "data.path"],
+    );
     bench.refuses(&["score", "--real", "sizes", "--gen", "sizes", "--resize", "0"], &["--resize 0", "HEIGHTxWIDTH"]);
     bench.refuses(&["score", "--real", "sizes", "--gen", "sizes", "--color", "red"], &["--color red", "grey or rgb"]);
     bench.refuses(&["score", "--real", "sizes", "--gen", "sizes", "--filter", "area"], &["--resize"]);

@@ -4,9 +4,12 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Told of images read and of features computed: what is being done, how many are done, of how many. Silent by default.
+/// What is being done, how many are done, of how many.
+type Told = dyn Fn(&str, u64, u64) + Send + Sync;
+
+/// Told of images read and of features computed. Silent by default.
 #[derive(Clone, Default)]
-pub struct Progress(Option<Arc<dyn Fn(&str, u64, u64) + Send + Sync>>);
+pub struct Progress(Option<Arc<Told>>);
 
 impl Progress {
     /// Tells `told`, from any thread.

@@ -81,7 +81,7 @@ pub struct Opening<'a> {
 ///
 /// # Errors
 /// [`Error::Setting`] if an option does not suit the source; [`Error::Missing`] if a set's files are in none of `dirs` (it says
-/// what to put where); [`Error::BadFile`] if a checksum is not the known one, and as [`read::read_samples`].
+/// what to put where); [`Error::BadFile`] if a checksum is not the known one, and as [`super::read_samples`].
 pub fn open(config: &DataConfig, dirs: &DataDir) -> Result<DataSet> {
     open_with(config, Opening { dirs, cache: None, progress: &|_, _| {} })
 }

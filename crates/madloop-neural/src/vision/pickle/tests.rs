@@ -1,5 +1,6 @@
 //! PyTorch's files, whole, damaged and hostile.
 
+use super::machine::MOST_STEPS;
 use super::*;
 
 /// By `tests/golden/make_pth.py`.

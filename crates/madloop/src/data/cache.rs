@@ -83,11 +83,12 @@ impl Halves {
         let halves = Self::anew(path, options, hold_back, opening.progress)?;
         let (Some(cache), Some(place)) = (opening.cache, place) else { return Ok(halves) };
         // A cache that cannot be written only costs the next run its time.
-        match cache.keep(&place, &halves) {
-            // The file's pages instead of memory of our own.
-            Ok(true) => Ok(restore(&place).unwrap_or(halves)),
-            _ => Ok(halves),
+        if !matches!(cache.keep(&place, &halves), Ok(true)) {
+            return Ok(halves);
         }
+        // The file's pages instead of memory of our own, never both.
+        drop(halves);
+        restore(&place).map_or_else(|| Self::anew(path, options, hold_back, opening.progress), Ok)
     }
 
     fn anew(path: &Path, options: &ReadOptions, hold_back: HoldBack, progress: ReadProgress<'_>) -> Result<Self> {

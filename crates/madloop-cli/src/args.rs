@@ -79,7 +79,7 @@ pub(crate) enum ScaleArg {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct DataDirArg {
     /// Folder of data sets and weights, before $MADLOOP_DATA and the user's own data folder
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
 }
 

@@ -84,7 +84,7 @@ fn classes_stay_with_their_images_when_some_are_left_out() {
     fs::write(root.join("dog/movie.gif"), "GIF89a").expect("a file");
     fs::write(root.join("LICENSE.txt"), "free").expect("a file");
     let error = read(root, false).expect_err("a film").to_string();
-    assert!(error.contains("1 of the 5 files below it is no images: dog/movie.gif"), "{error}");
+    assert!(error.contains("1 of the 5 files below it is no image: dog/movie.gif"), "{error}");
     let (set, left_out) = read(root, true).expect("three images");
     assert_eq!((set.labels(), left_out), (Some(&[0, 1, 2][..]), vec!["dog/movie.gif".into(), "cat/a.png".into()]));
     // Labels that are listed stand in for folders.

@@ -138,10 +138,10 @@ impl<'a, M: Members> Decoding<'a, M> {
         }
         if !others.is_empty() && !options.skip_unreadable {
             let why = format!(
-                "{} of the {} below it {} no images: {}",
+                "{} of the {} below it {}: {}",
                 others.len(),
                 files(names.len() + others.len()),
-                if others.len() == 1 { "is" } else { "are" },
+                if others.len() == 1 { "is no image" } else { "are no images" },
                 some(others.iter().cloned())
             );
             return Err(Error::bad_file(root, why, format!("remove them, or {SKIP}")));

@@ -2,10 +2,11 @@
 
 use std::ops::Range;
 
-use madloop_core::{Cancel, Progress, Watch};
+use madloop_core::{Cancel, Progress, Samples, Shape, Watch};
 
 use crate::Result;
 use crate::backend::Device;
+use crate::scale::Scale;
 
 /// How a family draws.
 pub(crate) struct Blocks<'a> {
@@ -31,6 +32,35 @@ impl Blocks<'_> {
         watch: Watch<'_>,
         one: impl Fn(Range<u64>) -> Result<Vec<f32>>,
     ) -> Result<Vec<f32>> {
+        self.draw_as(rows, watch, one, |values, all| all.extend_from_slice(values))
+    }
+
+    /// The same as samples. u8 pixels become so block by block: as f32 a large draw would take four times its memory.
+    ///
+    /// # Errors
+    /// Those of [`Blocks::draw`].
+    pub(crate) fn samples(
+        &self,
+        rows: Range<u64>,
+        watch: Watch<'_>,
+        (shape, scale): (Shape, &Scale),
+        one: impl Fn(Range<u64>) -> Result<Vec<f32>>,
+    ) -> Result<Samples> {
+        if !scale.bytes {
+            return scale.to_samples(shape, self.draw(rows, watch, one)?);
+        }
+        let pixels = self.draw_as(rows, watch, one, |values, all| all.extend(scale.to_pixels(values)))?;
+        Ok(Samples::from_u8(shape, pixels)?)
+    }
+
+    /// Blocks as `keep` appends them.
+    fn draw_as<T>(
+        &self,
+        rows: Range<u64>,
+        watch: Watch<'_>,
+        one: impl Fn(Range<u64>) -> Result<Vec<f32>>,
+        keep: impl Fn(&[f32], &mut Vec<T>),
+    ) -> Result<Vec<T>> {
         let Self { device, dim, .. } = *self;
         let block = (self.block * if device.is_cpu() { 1 } else { 8 }) as u64;
         let of = rows.end - rows.start;
@@ -40,19 +70,21 @@ impl Blocks<'_> {
             let (start, end) = (at * block, (at + 1) * block);
             let drawn = device.guard("sampling", || one(start..end))?;
             let (from, to) = (rows.start.max(start) - start, rows.end.min(end) - start);
-            values.extend_from_slice(&drawn[from as usize * dim..to as usize * dim]);
+            let drawn = &drawn[from as usize * dim..to as usize * dim];
+            if let Some(place) = drawn.iter().position(|value| !value.is_finite()) {
+                let before = (rows.start.max(start) - rows.start) as usize;
+                return Err(madloop_core::Error::NonFinite {
+                    what: format!("the samples of the {} model", self.family),
+                    row: before + place / dim,
+                    column: place % dim,
+                    value: drawn[place],
+                }
+                .into());
+            }
+            keep(drawn, &mut values);
             (watch.progress)(Progress { done: rows.end.min(end) - rows.start, of, loss: None });
         }
-        match values.iter().position(|value| !value.is_finite()) {
-            None => Ok(values),
-            Some(at) => Err(madloop_core::Error::NonFinite {
-                what: format!("the samples of the {} model", self.family),
-                row: at / dim,
-                column: at % dim,
-                value: values[at],
-            }
-            .into()),
-        }
+        Ok(values)
     }
 }
 

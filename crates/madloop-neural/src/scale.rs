@@ -51,13 +51,22 @@ impl Scale {
 
     /// Back to samples. u8 pixels are rounded to the nearest and limited to 0 and 255; f32 values stay as they are.
     pub(crate) fn to_samples(&self, shape: Shape, mut values: Vec<f32>) -> Result<Samples> {
+        if self.bytes {
+            return Ok(Samples::from_u8(shape, self.to_pixels(&values).collect())?);
+        }
         let (offset, unit) = (self.offset.iter().cycle(), self.unit.iter().cycle());
         values.iter_mut().zip(offset.zip(unit)).for_each(|(value, (offset, unit))| *value = *value * unit + offset);
-        Ok(match self.bytes {
-            false => Samples::from_f32(shape, values)?,
-            // `as` saturates; values that are not numbers become 0 (the generator has refused them before).
-            true => Samples::from_u8(shape, values.iter().map(|value| (value * 255.0).round() as u8).collect())?,
-        })
+        Ok(Samples::from_f32(shape, values)?)
+    }
+
+    /// Back to u8 pixels, of whole rows.
+    pub(crate) fn to_pixels(&self, values: &[f32]) -> impl Iterator<Item = u8> {
+        let (offset, unit) = (self.offset.iter().cycle(), self.unit.iter().cycle());
+        // `as` saturates; values that are not numbers become 0 (the generator has refused them before).
+        values
+            .iter()
+            .zip(offset.zip(unit))
+            .map(|(value, (offset, unit))| ((value * unit + offset) * 255.0).round() as u8)
     }
 
     /// Puts the shape of samples and the scale into a model's file.

@@ -71,8 +71,7 @@ impl Ddpm {
         let one = |block| self.draw_block(block, guidance, seeds, watch.cancel);
         let blocks =
             Blocks { device: &self.device, block: self.network.block(), dim: self.shape.len(), family: FAMILY };
-        let values = blocks.draw(rows.clone(), watch, one)?;
-        let samples = self.scale.to_samples(self.shape, values)?;
+        let samples = blocks.samples(rows.clone(), watch, (self.shape, &self.scale), one)?;
         Ok(match &self.classes {
             None => samples,
             Some(classes) => samples.with_labels(rows.map(|row| classes.class(row)).collect())?,

@@ -76,7 +76,7 @@ impl StyleGan2 {
     fn draw(&self, rows: Range<u64>, lambda: SamplingBias, seeds: Seeds, watch: Watch<'_>) -> Result<Samples> {
         let one = |block| self.draw_block(block, lambda, seeds);
         let blocks = Blocks { device: &self.device, block: self.block(), dim: self.shape.len(), family: FAMILY };
-        self.scale.to_samples(self.shape, blocks.draw(rows, watch, one)?)
+        blocks.samples(rows, watch, (self.shape, &self.scale), one)
     }
 
     /// The rows as the network has them, of styles drawn towards their mean. Noise is the row's own too.

@@ -71,7 +71,7 @@ impl Wgan {
         let one = |block| self.draw_block(block, lambda, seeds);
         let blocks =
             Blocks { device: &self.device, block: self.network.block(), dim: self.shape.len(), family: FAMILY };
-        self.scale.to_samples(self.shape, blocks.draw(rows, watch, one)?)
+        blocks.samples(rows, watch, (self.shape, &self.scale), one)
     }
 
     /// The rows as the network has them, of latents from N(0, lambda I).

@@ -53,8 +53,11 @@ impl Blocks<'_> {
         Ok(Samples::from_u8(shape, pixels)?)
     }
 
-    /// Blocks as `keep` appends them.
-    fn draw_as<T>(
+    /// The same, as `keep` appends the blocks.
+    ///
+    /// # Errors
+    /// Those of [`Blocks::draw`].
+    pub(crate) fn draw_as<T>(
         &self,
         rows: Range<u64>,
         watch: Watch<'_>,

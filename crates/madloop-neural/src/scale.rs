@@ -49,17 +49,14 @@ impl Scale {
         values.iter_mut().zip(offset.zip(unit)).for_each(|(value, (offset, unit))| *value = (*value - offset) / unit);
     }
 
-    /// Back to samples. u8 pixels are rounded to the nearest and limited to 0 and 255; f32 values stay as they are.
+    /// Back to f32 samples; their values stay as they are.
     pub(crate) fn to_samples(&self, shape: Shape, mut values: Vec<f32>) -> Result<Samples> {
-        if self.bytes {
-            return Ok(Samples::from_u8(shape, self.to_pixels(&values).collect())?);
-        }
         let (offset, unit) = (self.offset.iter().cycle(), self.unit.iter().cycle());
         values.iter_mut().zip(offset.zip(unit)).for_each(|(value, (offset, unit))| *value = *value * unit + offset);
         Ok(Samples::from_f32(shape, values)?)
     }
 
-    /// Back to u8 pixels, of whole rows.
+    /// Back to u8 pixels, of whole rows, rounded to the nearest and limited to 0 and 255.
     pub(crate) fn to_pixels(&self, values: &[f32]) -> impl Iterator<Item = u8> {
         let (offset, unit) = (self.offset.iter().cycle(), self.unit.iter().cycle());
         // `as` saturates; values that are not numbers become 0 (the generator has refused them before).

@@ -1,10 +1,13 @@
 //! From samples to what a flow sees, with the logarithm of the volume that is gained, and back.
 
-use madloop_core::{Mix, Samples, Seeds, Shape, Stream};
+use std::ops::Range;
+
+use madloop_core::{Mix, Samples, Seeds, Shape, Stream, Watch};
 use rand::RngExt;
 use rayon::prelude::*;
 
 use crate::Result;
+use crate::draw::Blocks;
 use crate::scale::Scale;
 
 /// What samples are.
@@ -103,25 +106,34 @@ impl Domain {
         }
     }
 
-    /// Back to samples. Pixels below black and above white, which the margin allows, become black and white.
-    pub(super) fn to_samples(&self, shape: Shape, mut values: Vec<f32>) -> Result<Samples> {
-        match self {
-            Self::Reals(scale) => scale.to_samples(shape, values),
-            Self::Pixels { levels, bytes } => {
-                let top = f64::from(levels - 1);
-                let level = |seen: f32| {
-                    let p = 1.0 / (1.0 + (-f64::from(seen)).exp());
-                    let v = (p - MARGIN) / (1.0 - 2.0 * MARGIN);
-                    (v * f64::from(*levels)).floor().clamp(0.0, top)
-                };
-                Ok(match bytes {
-                    true => Samples::from_u8(shape, values.iter().map(|&seen| level(seen) as u8).collect())?,
-                    false => {
-                        values.iter_mut().for_each(|value| *value = (level(*value) / top) as f32);
-                        Samples::from_f32(shape, values)?
-                    }
-                })
-            }
-        }
+    /// Draws samples of what the flow sees. Pixels below black and above white, which the margin allows, become black and white.
+    ///
+    /// # Errors
+    /// Those of [`Blocks::draw`].
+    pub(super) fn samples(
+        &self,
+        blocks: &Blocks<'_>,
+        rows: Range<u64>,
+        watch: Watch<'_>,
+        shape: Shape,
+        one: impl Fn(Range<u64>) -> Result<Vec<f32>>,
+    ) -> Result<Samples> {
+        let (levels, bytes) = match self {
+            Self::Reals(scale) => return blocks.samples(rows, watch, (shape, scale), one),
+            Self::Pixels { levels, bytes } => (f64::from(*levels), *bytes),
+        };
+        let level = |seen: &f32| {
+            let p = 1.0 / (1.0 + (-f64::from(*seen)).exp());
+            let v = (p - MARGIN) / (1.0 - 2.0 * MARGIN);
+            (v * levels).floor().clamp(0.0, levels - 1.0)
+        };
+        Ok(if bytes {
+            let keep = |seen: &[f32], all: &mut Vec<u8>| all.extend(seen.iter().map(|seen| level(seen) as u8));
+            Samples::from_u8(shape, blocks.draw_as(rows, watch, one, keep)?)?
+        } else {
+            let mut values = blocks.draw(rows, watch, one)?;
+            values.iter_mut().for_each(|value| *value = (level(value) / (levels - 1.0)) as f32);
+            Samples::from_f32(shape, values)?
+        })
     }
 }

@@ -90,8 +90,7 @@ impl Flow {
         let one = |block| self.draw_block(block, lambda, seeds);
         let blocks =
             Blocks { device: &self.device, block: self.network.block(), dim: self.shape.len(), family: FAMILY };
-        let values = blocks.draw(rows.clone(), watch, one)?;
-        let samples = self.domain.to_samples(self.shape, values)?;
+        let samples = self.domain.samples(&blocks, rows.clone(), watch, self.shape, one)?;
         Ok(match &self.classes {
             None => samples,
             Some(classes) => samples.with_labels(rows.map(|row| classes.class(row)).collect())?,

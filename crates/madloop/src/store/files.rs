@@ -1,7 +1,7 @@
 //! Files written whole or not at all.
 
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -107,6 +107,16 @@ pub(crate) fn remove_at_once(path: &Path, parent: &Path) -> Result<()> {
 /// Writes a new file; it is made durable with its folder.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).map_err(Error::io("write", path, CHECK_OUTPUT))
+}
+
+/// The same for content that never lies in memory whole.
+pub(crate) fn write_with(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<()> {
+    let all = || {
+        let mut file = BufWriter::new(File::create(path)?);
+        write(&mut file)?;
+        file.flush()
+    };
+    all().map_err(Error::io("write", path, CHECK_OUTPUT))
 }
 
 /// Makes the files below the folders durable: one by one, or the whole file system at once when they are many.

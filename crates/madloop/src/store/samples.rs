@@ -23,26 +23,24 @@ pub(crate) fn write(folder: &Path, samples: &Samples) -> Result<()> {
         Shape::Image { channels, height, width } => vec![n, height as u64, width as u64, channels as u64],
     };
     let path = folder.join(SAMPLES);
-    let bytes = match (samples.as_u8(), samples.as_f32()) {
-        (Some(pixels), _) => encode(&shape, pixels),
-        (_, Some(values)) => encode(&shape, values),
-        _ => Ok(Vec::new()),
-    };
-    files::write(&path, &bytes.map_err(Error::io("encode", &path, REMEDY))?)?;
-    if let Some(labels) = samples.labels() {
-        let path = folder.join(LABELS);
-        let bytes = encode(&[n], labels).map_err(Error::io("encode", &path, REMEDY))?;
-        files::write(&path, &bytes)?;
+    match (samples.as_u8(), samples.as_f32()) {
+        (Some(pixels), _) => save(&path, &shape, pixels)?,
+        (_, Some(values)) => save(&path, &shape, values)?,
+        _ => files::write(&path, &[])?,
     }
-    Ok(())
+    match samples.labels() {
+        Some(labels) => save(&folder.join(LABELS), &[n], labels),
+        None => Ok(()),
+    }
 }
 
-fn encode<T: npyz::AutoSerialize + Copy>(shape: &[u64], values: &[T]) -> std::io::Result<Vec<u8>> {
-    let mut bytes = Vec::with_capacity(128 + size_of_val(values));
-    let mut writer = npyz::WriteOptions::new().default_dtype().shape(shape).writer(&mut bytes).begin_nd()?;
-    writer.extend(values.iter().copied())?;
-    writer.finish()?;
-    Ok(bytes)
+/// A draw may be as large as memory, so it is never encoded in memory.
+fn save<T: npyz::AutoSerialize + Copy>(path: &Path, shape: &[u64], values: &[T]) -> Result<()> {
+    files::write_with(path, |file| {
+        let mut writer = npyz::WriteOptions::new().default_dtype().shape(shape).writer(file).begin_nd()?;
+        writer.extend(values.iter().copied())?;
+        writer.finish()
+    })
 }
 
 /// Reads back what [`write()`] wrote; the values stay in the mapped file.

@@ -27,7 +27,7 @@ mod vision;
 mod wgan;
 
 pub use backend::Device;
-pub use ddpm::{DdpmConfig, NetworkKind, NoiseSchedule, Sampler};
+pub use ddpm::{DdpmConfig, NetworkKind, NoiseSchedule, Sampler, Weighting};
 pub use error::{Error, Result};
 pub use flow::FlowConfig;
 pub use lenet::{Lenet, LenetConfig, LenetError, downstream_accuracy, train_lenet};

@@ -24,9 +24,34 @@ pub enum NetworkKind {
     Mlp,
 }
 
+/// How much each noise level's error counts in training.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Weighting {
+    /// The noise's errors alike: the simple loss of Ho et al. 2020, equation 14. Where there is almost only noise, hardly anything is learnt of
+    /// the data.
+    Noise,
+    /// The velocity's errors alike (Salimans and Ho 2022, section 4): the noise's over alpha_t^2, but at most 1000 times. Short trainings get
+    /// much closer to the data with it.
+    Velocity,
+}
+
+impl Weighting {
+    /// Largest weight of an error: alpha_t is almost 0 at the end of the cosine schedule.
+    const MOST: f64 = 1000.0;
+
+    /// Weight of the noise's squared error at a level with alpha_t.
+    pub(crate) fn of(self, alpha: f64) -> f64 {
+        match self {
+            Self::Noise => 1.0,
+            Self::Velocity => (alpha * alpha).recip().min(Self::MOST),
+        }
+    }
+}
+
 /// Options of the denoising diffusion family (Ho et al. 2020), conditional on the class where samples are labelled.
 ///
-/// The network learns the noise e in x_t = alpha_t x + sigma_t e by E |e - eps(x_t, t, c)|^2 / d, with the class left out of a share
+/// The network learns the noise e in x_t = alpha_t x + sigma_t e by E w_t |e - eps(x_t, t, c)|^2 / d, with w_t = 1 or as `weighting` says, and with the class left out of a share
 /// `condition_dropout` of the rows. A sampling bias lambda < 1 is classifier-free guidance (Ho and Salimans 2022) with
 /// w = (1 - lambda) / lambda: eps = (1 + w) eps(x, t, c) - w eps(x, t). The defaults are the stand-in for the paper's unpublished
 /// network: 128 channels, T = 500, Adam at 1e-4 with linear decay, batch 256, 20 epochs.
@@ -51,6 +76,8 @@ pub struct DdpmConfig {
     pub timesteps: usize,
     /// "linear" or "cosine".
     pub schedule: NoiseSchedule,
+    /// "noise" or "velocity": how much the errors at each noise level count.
+    pub weighting: Weighting,
     /// Times that training goes through the samples.
     pub epochs: u64,
     /// Training steps, instead of epochs.
@@ -93,6 +120,7 @@ impl Default for DdpmConfig {
             depth: 4,
             timesteps: 500,
             schedule: NoiseSchedule::Linear,
+            weighting: Weighting::Noise,
             epochs: 20,
             steps: None,
             batch: 256,
@@ -253,6 +281,7 @@ impl DdpmConfig {
     pub(crate) fn training(&self) -> Value {
         let mut about = self.architecture();
         if let Some(about) = about.as_object_mut() {
+            about.insert("weighting".into(), json!(self.weighting));
             about.insert("batch".into(), json!(self.batch));
             about.insert("learning_rate".into(), json!(self.learning_rate));
             about.insert("decay".into(), json!(self.decay));

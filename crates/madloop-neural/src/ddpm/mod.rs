@@ -9,7 +9,7 @@ mod schedule;
 mod tests;
 mod trainer;
 
-pub use config::{DdpmConfig, NetworkKind};
+pub use config::{DdpmConfig, NetworkKind, Weighting};
 pub use sampler::Sampler;
 pub use schedule::NoiseSchedule;
 

@@ -8,13 +8,13 @@ use rand::RngExt;
 use rayon::prelude::*;
 use serde_json::json;
 
-use super::config::DdpmConfig;
+use super::config::{DdpmConfig, Weighting};
 use super::generator::Ddpm;
 use super::schedule::Schedule;
 use super::{FAMILY, estimate};
 use crate::backend::Device;
 use crate::nets::{Condition, Network};
-use crate::params::{Weights, matrix};
+use crate::params::{Weights, flat, matrix};
 use crate::scale::Scale;
 use crate::train::{Batch, Fit, Objective, Plan, check_pixels, classes, fit, non_finite};
 use crate::{Result, ops, random};
@@ -78,6 +78,7 @@ impl DdpmTrainer {
             network: &network,
             schedule: self.config.schedule(),
             scale: Scale::of(mix),
+            weighting: self.config.weighting,
             dropout: self.config.condition_dropout,
             seeds: context.seeds,
             device: &self.device,
@@ -108,12 +109,13 @@ impl DdpmTrainer {
     }
 }
 
-/// |e - eps(alpha_t x + sigma_t e, t, c)|^2 / d with t uniform, e ~ N(0, I) and c left out of some rows; t, e and the choice of the
+/// w_t |e - eps(alpha_t x + sigma_t e, t, c)|^2 / d with t uniform, e ~ N(0, I) and c left out of some rows; t, e and the choice of the
 /// rows are addressed by example, so that they depend neither on batches nor on threads.
 struct NoisePrediction<'a> {
     network: &'a Network,
     schedule: Schedule,
     scale: Scale,
+    weighting: Weighting,
     dropout: f64,
     seeds: Seeds,
     device: &'a Device,
@@ -151,6 +153,13 @@ impl Objective for NoisePrediction<'_> {
         let condition = Condition { times: &times, classes: &classes };
         let on_device = |values| matrix(values, dim, self.device.inner());
         let estimate = estimate::noise(self.network, &self.schedule, weights, on_device(values), &condition);
-        ops::squared_error(estimate, on_device(noise))
+        let losses = ops::squared_error(estimate, on_device(noise));
+        match self.weighting {
+            Weighting::Noise => losses,
+            weighting => {
+                let of = times.iter().map(|&time| weighting.of(self.schedule.alpha(time)) as f32);
+                losses * flat(of.collect(), self.device.inner())
+            }
+        }
     }
 }

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use madloop_core::{Blobs, Error, Generator, MemoryBlobs, Seeds, Shape, Trained};
+use madloop_core::{Blobs, Error, Generator, MemoryBlobs, Samples, Seeds, Shape, Stream, Trained};
 use safetensors::tensor::{SafeTensors, TensorView};
 
+use super::super::Weighting;
 use super::*;
+use crate::random;
 
 type Tensors = BTreeMap<String, (safetensors::Dtype, Vec<usize>, Vec<u8>)>;
 
@@ -226,4 +228,27 @@ fn the_price_grows_with_training() {
     let shape = Shape::Image { channels: 1, height: 28, width: 28 };
     let (small, large) = (trainer.cost(1000, shape), trainer.cost(60_000, shape));
     assert!(small.train > 0.0 && large.train > 30.0 * small.train && large.sample_row == small.sample_row);
+}
+
+#[test]
+fn each_weighting_counts_what_it_says() {
+    // Before its first step the network is 0 and eps is sigma x, so that the error of v is |alpha e - sigma x_0|^2 / d, of mean 1 for standardised
+    // data, and that of eps is alpha^2 times it. Of 4096 rows of 8 values the means have standard deviations of about 0.008; 0.05 is 6 of them.
+    let (n, dim) = (4096, 8);
+    let mut values = vec![0.0; n * dim];
+    random::fill_normal(&mut Seeds::new(1).rng(Stream::named("test/normal"), 0), &mut values);
+    let mix = Mix::of(Samples::from_f32(Shape::vector(dim), values).expect("whole rows")).expect("one part");
+    let loss = |weighting| {
+        let config = DdpmConfig { weighting, batch: n, ..tiny(NetworkKind::Mlp, 1) };
+        train(&config, &mix).losses()[0]
+    };
+    let schedule = tiny(NetworkKind::Mlp, 1).schedule();
+    let mean = |of: fn(f64) -> f64| (0..20).map(|t| of(schedule.alpha(f64::from(t)).powi(2))).sum::<f64>() / 20.0;
+    // The last levels are so close to noise that the weight has its limit.
+    for (weighting, expected) in
+        [(Weighting::Noise, mean(|v| v)), (Weighting::Velocity, mean(|v| (1000.0 * v).min(1.0)))]
+    {
+        let found = loss(weighting);
+        assert!((found - expected).abs() < 0.05, "{weighting:?}: {found}, not {expected}");
+    }
 }
